@@ -1,0 +1,5 @@
+"""Telefonist: a switchboard between people, programs, language models and operators."""
+
+from importlib.metadata import version
+
+__version__ = version("telefonist")

@@ -1,0 +1,1 @@
+"""Outbound channels: how a message leaves the house."""

@@ -1,0 +1,1 @@
+"""What may expire: rate limits, live events, dialog status, provider tokens."""

@@ -1,0 +1,1 @@
+"""PostgreSQL: one file for each aggregate, and the embedded server."""

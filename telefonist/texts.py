@@ -1,0 +1,145 @@
+"""The one catalogue of texts that people read, in Russian and English.
+
+A text is found by its code and filled with named values; a code without both languages fails the tests.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from telefonist.types import Language
+
+LANGUAGES: tuple[Language, ...] = ("ru", "en")
+
+TEXTS: Mapping[str, Mapping[Language, str]] = {
+    "internal_error": {
+        "ru": "Внутренняя ошибка. Сообщите номер запроса тому, кто ведёт сервис.",
+        "en": "Internal error. Give the request id to whoever runs this service.",
+    },
+    "task_not_found": {
+        "ru": "Задача {task_id} не найдена.",
+        "en": "Task {task_id} was not found.",
+    },
+    "model_not_found": {
+        "ru": "Модель «{model}» неизвестна. Есть: {known}.",
+        "en": "Model '{model}' is unknown. Known models: {known}.",
+    },
+    "idempotency_conflict": {
+        "ru": "Этот Idempotency-Key уже использован с другим телом запроса. Возьмите новый ключ.",
+        "en": "This Idempotency-Key was used with a different request body. Use a new key.",
+    },
+    "task_already_finished": {
+        "ru": "Задача {task_id} уже завершена ({state}) и не может быть отменена.",
+        "en": "Task {task_id} is already finished ({state}) and cannot be cancelled.",
+    },
+    "nothing_to_redeliver": {
+        "ru": "У задачи {task_id} ещё нет ответа, который можно отправить снова ({state}).",
+        "en": "Task {task_id} has no answer to send again yet ({state}).",
+    },
+    "payload_too_large": {
+        "ru": "Тело запроса больше {limit} байт. Сократите его.",
+        "en": "The request body is larger than {limit} bytes. Make it smaller.",
+    },
+    "rate_limited": {
+        "ru": "Слишком много запросов: разрешено {limit}. Повторите через {seconds} с.",
+        "en": "Too many requests: the limit is {limit}. Try again in {seconds} s.",
+    },
+    "authentication_required": {
+        "ru": "Нужен ключ или токен: анонимные запросы здесь не принимаются ({why}).",
+        "en": "A key or a token is needed: anonymous requests are not taken here ({why}).",
+    },
+    "account_required": {
+        "ru": "Список задач доступен только учётной записи. Задача без учётной записи видна по её номеру.",
+        "en": "Lists need an account. A task without an account is reached by its id.",
+    },
+    "only_on_loopback": {
+        "ru": "Этот адрес для проб работает, только пока сервис слушает loopback.",
+        "en": "This try-out address works only while the service listens on loopback.",
+    },
+    "storage_unavailable": {
+        "ru": "База данных сейчас недоступна. Повторите через {seconds} с.",
+        "en": "The database is unavailable right now. Try again in {seconds} s.",
+    },
+    "shutting_down": {
+        "ru": "Сервис останавливается. Повторите через {seconds} с.",
+        "en": "The service is shutting down. Try again in {seconds} s.",
+    },
+    "provider_unreachable": {
+        "ru": "Провайдер «{provider}» недоступен: {reason}.",
+        "en": "Provider '{provider}' cannot be reached: {reason}.",
+    },
+    "provider_timeout": {
+        "ru": "Провайдер «{provider}» не ответил за {seconds} с ({phase}).",
+        "en": "Provider '{provider}' did not answer within {seconds} s ({phase}).",
+    },
+    "provider_rate_limited": {
+        "ru": "Провайдер «{provider}» ограничил частоту запросов: {reason}.",
+        "en": "Provider '{provider}' limited our requests: {reason}.",
+    },
+    "provider_failed": {
+        "ru": "Провайдер «{provider}» ответил ошибкой {status}: {reason}.",
+        "en": "Provider '{provider}' failed with status {status}: {reason}.",
+    },
+    "provider_credentials_refused": {
+        "ru": "Провайдер «{provider}» отверг наш ключ ({status}): {reason}.",
+        "en": "Provider '{provider}' refused our key ({status}): {reason}.",
+    },
+    "provider_out_of_funds": {
+        "ru": "У провайдера «{provider}» кончились средства: {reason}.",
+        "en": "Provider '{provider}' is out of funds: {reason}.",
+    },
+    "provider_rejected_request": {
+        "ru": "Провайдер «{provider}» отверг запрос ({status}): {reason}.",
+        "en": "Provider '{provider}' rejected the request ({status}): {reason}.",
+    },
+    "provider_protocol_error": {
+        "ru": "Провайдер «{provider}» ответил не по протоколу: {reason}.",
+        "en": "Provider '{provider}' broke the protocol: {reason}.",
+    },
+    "invalid_input": {
+        "ru": "Запрос неверен: {fields}.",
+        "en": "The request is invalid: {fields}.",
+    },
+    "message_too_long": {
+        "ru": "Сообщение длиннее окна модели {model}: около {tokens} токенов из {limit}. Сократите его.",
+        "en": "The message is longer than the window of {model}: about {tokens} tokens of {limit}. Shorten it.",
+    },
+}
+
+
+def render(code: str, language: Language, values: Mapping[str, Any] | None = None) -> str:
+    """Give the text of ``code`` in ``language`` with its values filled in.
+
+    Raises KeyError for a code or a value that the catalogue does not have: that is a mistake of ours, not of the user.
+    """
+    return TEXTS[code][language].format_map(values or {})
+
+
+def preferred_language(accept_language: str | None, default: Language = "en") -> Language:
+    """Choose between Russian and English by an ``Accept-Language`` header (RFC 9110, section 12.5.4)."""
+    best: tuple[float, Language] | None = None
+    for part in (accept_language or "").split(",")[:20]:
+        tag, _, parameters = part.partition(";")
+        primary = tag.strip().lower().split("-")[0]
+        if primary not in LANGUAGES:
+            continue
+        quality = _quality(parameters)
+        if quality > 0 and (best is None or quality > best[0]):
+            best = (quality, "ru" if primary == "ru" else "en")
+    return best[1] if best else default
+
+
+def language_of(text: str) -> Language:
+    """Tell the language of a person's own words: Russian when Cyrillic letters are not fewer than Latin ones."""
+    cyrillic = sum("а" <= character <= "я" or character == "ё" for character in text.lower())
+    latin = sum("a" <= character <= "z" for character in text.lower())
+    return "ru" if cyrillic and cyrillic >= latin else "en"
+
+
+def _quality(parameters: str) -> float:
+    name, _, value = parameters.strip().partition("=")
+    if name != "q":
+        return 1.0
+    try:
+        return float(value)
+    except ValueError:
+        return 0.0
