@@ -5,6 +5,7 @@
     ├── NotFound                     404
     ├── Conflict                     409
     ├── PayloadTooLarge              413
+    ├── BodyTimeout                  408  the body did not arrive in time
     ├── RateLimited                  429  with Retry-After
     ├── AuthenticationRequired       401
     ├── AccessDenied                 403
@@ -93,6 +94,13 @@ class PayloadTooLarge(TelefonistError):
     code = "payload_too_large"
 
 
+class BodyTimeout(TelefonistError):
+    """The body did not arrive within ``seconds``."""
+
+    status = 408
+    code = "body_timeout"
+
+
 class RateLimited(TelefonistError):
     """Past a limit; ``seconds`` says when to come back."""
 
@@ -101,10 +109,14 @@ class RateLimited(TelefonistError):
 
 
 class AuthenticationRequired(TelefonistError):
-    """Anonymous callers are not taken here (``why``)."""
+    """The caller must show who they are; ``why`` is the code of the text with the reason."""
 
     status = 401
     code = "authentication_required"
+
+    def text(self, language: Language) -> str:
+        reason = {"why": texts.render(self.values["why"], language)} if "why" in self.values else {}
+        return texts.render(self.code, language, {**self.values, **reason})
 
 
 class AccessDenied(TelefonistError):

@@ -39,6 +39,22 @@ TEXTS: Mapping[str, Mapping[Language, str]] = {
         "ru": "Тело запроса больше {limit} байт. Сократите его.",
         "en": "The request body is larger than {limit} bytes. Make it smaller.",
     },
+    "body_timeout": {
+        "ru": "Тело запроса не пришло за {seconds} с.",
+        "en": "The request body did not arrive within {seconds} s.",
+    },
+    "unreadable_body": {
+        "ru": "Тело запроса не удалось прочесть: нужен JSON в UTF-8 без лишней вложенности.",
+        "en": "The request body could not be read: send JSON in UTF-8 that is not nested too deeply.",
+    },
+    "route_not_found": {
+        "ru": "Здесь ничего нет: {path}. Список адресов: /docs.",
+        "en": "There is nothing here: {path}. See /docs for what there is.",
+    },
+    "method_not_allowed": {
+        "ru": "Метод {method} здесь не подходит. Можно: {allowed}.",
+        "en": "Method {method} does not work here. Allowed: {allowed}.",
+    },
     "rate_limited": {
         "ru": "Слишком много запросов: разрешено {limit}. Повторите через {seconds} с.",
         "en": "Too many requests: the limit is {limit}. Try again in {seconds} s.",
@@ -46,6 +62,42 @@ TEXTS: Mapping[str, Mapping[Language, str]] = {
     "authentication_required": {
         "ru": "Нужен ключ или токен: анонимные запросы здесь не принимаются ({why}).",
         "en": "A key or a token is needed: anonymous requests are not taken here ({why}).",
+    },
+    "credentials_not_accepted": {
+        "ru": "Ключ или токен из заголовка Authorization не подходит. Проверьте его или уберите заголовок.",
+        "en": "The key or token in the Authorization header is not accepted. Check it or leave the header out.",
+    },
+    "why_anonymous_off": {
+        "ru": "анонимный доступ выключен",
+        "en": "anonymous access is off",
+    },
+    "why_listens_beyond_loopback": {
+        "ru": "сервис слушает не только loopback",
+        "en": "the service listens beyond loopback",
+    },
+    "why_public_url": {
+        "ru": "у сервиса есть публичный адрес",
+        "en": "the service has a public URL",
+    },
+    "why_foreign_peer": {
+        "ru": "соединение пришло не с этой машины",
+        "en": "the connection does not come from this machine",
+    },
+    "why_foreign_host": {
+        "ru": "заголовок Host называет не loopback",
+        "en": "the Host header does not name loopback",
+    },
+    "why_forwarded": {
+        "ru": "запрос пришёл через прокси",
+        "en": "the request came through a proxy",
+    },
+    "why_cross_site": {
+        "ru": "запрос отправила страница другого сайта",
+        "en": "the request was sent by a page of another site",
+    },
+    "why_not_json": {
+        "ru": "тело без заголовка Content-Type: application/json",
+        "en": "the body has no Content-Type: application/json",
     },
     "account_required": {
         "ru": "Список задач доступен только учётной записи. Задача без учётной записи видна по её номеру.",
