@@ -8,6 +8,7 @@
     ├── BodyTimeout                  408  the body did not arrive in time
     ├── RateLimited                  429  with Retry-After
     ├── AuthenticationRequired       401
+    ├── SignatureInvalid             401  a signed message that cannot be trusted
     ├── AccessDenied                 403
     ├── Unavailable                  503  with Retry-After: storage away, shutting down
     ├── LeaseLost                         never leaves the house: somebody else works on that conversation now
@@ -117,6 +118,13 @@ class AuthenticationRequired(TelefonistError):
     def text(self, language: Language) -> str:
         reason = {"why": texts.render(self.values["why"], language)} if "why" in self.values else {}
         return texts.render(self.code, language, {**self.values, **reason})
+
+
+class SignatureInvalid(TelefonistError):
+    """A message is unsigned, signed by another secret, or signed at another time."""
+
+    status = 401
+    code = "signature_mismatch"
 
 
 class AccessDenied(TelefonistError):

@@ -99,6 +99,22 @@ TEXTS: Mapping[str, Mapping[Language, str]] = {
         "ru": "тело без заголовка Content-Type: application/json",
         "en": "the body has no Content-Type: application/json",
     },
+    "signature_missing": {
+        "ru": "Нет заголовка {header}: сообщение не подписано.",
+        "en": "There is no {header} header: the message is not signed.",
+    },
+    "signature_malformed": {
+        "ru": "Заголовок {header} заполнен не по стандарту Standard Webhooks.",
+        "en": "The {header} header is not what Standard Webhooks demands.",
+    },
+    "signature_expired": {
+        "ru": "Время подписи расходится с нашими часами больше чем на {seconds} с.",
+        "en": "The time of the signature is more than {seconds} s away from our clock.",
+    },
+    "signature_mismatch": {
+        "ru": "Подпись не подходит ни к одному из секретов.",
+        "en": "The signature matches none of the secrets.",
+    },
     "account_required": {
         "ru": "Список задач доступен только учётной записи. Задача без учётной записи видна по её номеру.",
         "en": "Lists need an account. A task without an account is reached by its id.",
