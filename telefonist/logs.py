@@ -9,6 +9,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal, TextIO
 
 import orjson
@@ -37,6 +38,7 @@ _SECRET_VALUE = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+_SHORTEST = 5  # characters: no pattern above matches less
 _DEEPEST = 8
 _message_text_is_logged = False
 
@@ -50,22 +52,18 @@ def configure_logging(level: str = "info", log_format: LogFormat = "auto", *, me
     global _message_text_is_logged
     _message_text_is_logged = message_text
     text = log_format == "text" or (log_format == "auto" and sys.stderr.isatty())
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
     renderer: Processor = _text_renderer() if text else _render_json
+    content: list[Processor] = [structlog.contextvars.merge_contextvars, structlog.processors.format_exc_info]
+    stamps: list[Processor] = [structlog.stdlib.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True)]
     structlog.configure(
-        processors=[*shared, redact, renderer],
+        processors=[*content, redact, structlog.stdlib.add_logger_name, *stamps, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=_StandardError,
         cache_logger_on_first_use=False,
     )
-    foreign = [*shared, ProcessorFormatter.remove_processors_meta, redact, renderer]
-    _route_standard_logging(level, ProcessorFormatter(processors=foreign))
+    without_record = [structlog.stdlib.add_logger_name, ProcessorFormatter.remove_processors_meta]
+    foreign = ProcessorFormatter(processors=[*content, *without_record, redact, *stamps, renderer])
+    _route_standard_logging(level, foreign)
 
 
 def get_logger(name: str) -> FilteringBoundLogger:
@@ -91,10 +89,10 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 def _redacted(name: str, value: Any, depth: int = 0) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
-    if _SECRET_NAME.search(name):
+    if _is_secret_name(name):
         return MASK
     if isinstance(value, str):
-        return _SECRET_VALUE.sub(_mask, value)
+        return value if len(value) < _SHORTEST else _SECRET_VALUE.sub(_mask, value)
     if depth >= _DEEPEST:
         return "…"
     if isinstance(value, Mapping):
@@ -102,6 +100,11 @@ def _redacted(name: str, value: Any, depth: int = 0) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [_redacted("", item, depth + 1) for item in value]
     return _SECRET_VALUE.sub(_mask, str(value))
+
+
+@lru_cache(maxsize=1024)
+def _is_secret_name(name: str) -> bool:
+    return _SECRET_NAME.search(name) is not None
 
 
 def _mask(match: re.Match[str]) -> str:
