@@ -37,7 +37,7 @@ def secret_key(secret: str | bytes) -> bytes:
         key = b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except (binascii.Error, ValueError):
         key = b""
-    if encoded is secret or not 24 <= len(key) <= 64:
+    if not secret.startswith(PREFIX) or not 24 <= len(key) <= 64:
         raise ConfigurationError(
             f"A webhook secret must be {PREFIX} followed by the base64 of 24 to 64 random bytes. "
             "`telefonist webhook secret` prints a valid one."
@@ -78,10 +78,10 @@ def verify(
     if abs((time.time() if now is None else now) - int(timestamp)) > TOLERANCE:
         raise SignatureInvalid("signature_expired", seconds=TOLERANCE)
 
-    content = b".".join((identifier.encode(), timestamp.encode(), body))
+    content = b".".join((identifier.encode(errors="replace"), timestamp.encode(), body))
     ours = [_signature(secret, content).encode() for secret in secrets]
-    theirs = [signature.encode() for signature in signatures.split(" ")]
-    if not any([hmac.compare_digest(our, their) for our in ours for their in theirs]):
+    theirs = [signature.encode(errors="replace") for signature in signatures.split(" ")]
+    if not any(hmac.compare_digest(our, their) for our in ours for their in theirs):
         raise SignatureInvalid("signature_mismatch")
 
 
