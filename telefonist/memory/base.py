@@ -19,6 +19,11 @@ class LimitOutcome:
     remaining: int
     reset_after: float
 
+    @property
+    def seconds(self) -> int:
+        """Whole seconds to wait, as Retry-After says it."""
+        return max(1, ceil(self.reset_after))
+
 
 class RateLimiter(Protocol):
     """Counts what a caller does against a limit, in a window that moves with the time."""
@@ -36,5 +41,5 @@ async def enforce(limiter: RateLimiter, limit: str, *key: str) -> LimitOutcome:
     """Count one hit, raising RateLimited with whole seconds to wait when it does not fit."""
     outcome = await limiter.hit(limit, *key)
     if not outcome.allowed:
-        raise RateLimited(limit=limit, seconds=max(1, ceil(outcome.reset_after)))
+        raise RateLimited(limit=limit, seconds=outcome.seconds)
     return outcome

@@ -1,0 +1,83 @@
+"""A real server in this process, on a free port, for any ASGI application."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Protocol
+
+import pytest
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+from telefonist.logs import configure_logging
+
+
+class Serve(Protocol):
+    async def __call__(self, app: ASGIApp, host: str = "127.0.0.1") -> str:
+        """Start serving ``app`` and give its address, such as ``http://127.0.0.1:40123``."""
+        ...
+
+
+class _Server(uvicorn.Server):
+    """Tells when it is ready, stops without uvicorn's pauses, and leaves the process's signals alone."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+        self.stopping = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    async def main_loop(self) -> None:
+        await self.stopping.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await asyncio.gather(*self.server_state.tasks)
+        await self.lifespan.shutdown()
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    running: list[tuple[_Server, asyncio.Task[None]]] = []
+
+    async def start(app: ASGIApp, host: str = "127.0.0.1") -> str:
+        listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        config = uvicorn.Config(app, http="httptools", ws="none", log_config=None, proxy_headers=False, lifespan="on")
+        server = _Server(config)
+        running.append((server, asyncio.create_task(server.serve(sockets=[listener]))))
+        async with asyncio.timeout(10):
+            await server.ready.wait()
+        port = listener.getsockname()[1]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    yield start
+    for server, task in running:
+        server.stopping.set()
+        await task
+
+
+@pytest.fixture
+def log_lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """Write the log as JSON while the test runs, and give the lines written since the last call."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    configure_logging("info", "json")
+    yield lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    structlog.reset_defaults()
+    root.handlers = handlers
+    root.setLevel(level)
