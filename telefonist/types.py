@@ -36,6 +36,14 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def estimate_tokens(text: str) -> int:
+    """Estimate the tokens of a text where nobody counted them: a quarter of its UTF-8 bytes, rounded up.
+
+    Close for English (about four letters to a token) and, two bytes to a Cyrillic letter, fair for Russian.
+    """
+    return -(-len(text.encode(errors="surrogatepass")) // 4)
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens of one generation, as the provider counted them or, marked ``estimated``, as we did."""
@@ -182,7 +190,8 @@ class NewTask:
     """The conversation as the client names it; the callback URL where the client gave none."""
     model: str
     """The resolved model name, never an alias."""
-    metadata: Any = None
+    metadata: str | None = None
+    """The client's own data as JSON text, handed back untouched."""
     idempotency_key: str | None = None
 
 
@@ -223,3 +232,144 @@ class Outgoing:
     message_id: UUID
     callback_url: str
     body: bytes
+
+
+class Side(StrEnum):
+    """The two mailboxes of a conversation: what came in to be answered, and what goes out to be delivered."""
+
+    IN = "in"
+    OUT = "out"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to work on one side of a conversation, good only while its ``epoch`` is the mailbox's.
+
+    Items are numbered from 1; ``head`` counts those that are done and ``tail`` those that were put.
+    """
+
+    conversation_id: UUID
+    side: Side
+    epoch: int
+    head: int
+    tail: int
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryMessage:
+    """A message as the model will read it again."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One incoming webhook message with everything that is needed to answer it."""
+
+    lease: Lease
+    number: int
+    task_id: UUID
+    account_id: UUID | None
+    state: TaskState
+    external_id: str
+    callback_url: str
+    model: str
+    metadata: str | None
+    """The client's own data as JSON text."""
+    history: tuple[HistoryMessage, ...]
+    """Oldest first, the message to answer last; what fits the token budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why there is no answer: a stable code for programs and a text for people."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnOutcome:
+    """What became of a turn: an answer or a failure, and the message that tells the client.
+
+    ``outgoing`` is None when nobody is to be told (a cancelled task).
+    """
+
+    turn: Turn
+    answer: str | None
+    answer_tokens: int
+    model: str | None
+    usage: Usage | None
+    failure: Failure | None
+    outgoing: Outgoing | None
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnReceipt:
+    """What storing an outcome left us with.
+
+    ``next_lease`` is set when more messages wait and the lease goes on; ``delivery_lease`` when the outgoing mailbox is
+    ours as well.
+    """
+
+    stored: bool
+    next_lease: Lease | None
+    delivery_lease: Lease | None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingDelivery:
+    """The next message of a conversation's outgoing mailbox; ``tries`` counts since it was last (re)opened."""
+
+    outgoing: Outgoing
+    account_id: UUID | None
+    attempts: int
+    tries: int
+    held_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryOutcome:
+    """What one attempt came to: its record, the state it leaves and, while pending, when to try again."""
+
+    lease: Lease
+    message_id: UUID
+    attempt: DeliveryAttempt
+    attempt_number: int
+    state: DeliveryState
+    retry_in: float = 0.0
+    """Seconds until the next attempt."""
+    hold_back: float = 0.0
+    """Seconds, counted from the first failure, for which later messages of the conversation wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """A webhook task as its owner sees it."""
+
+    task_id: UUID
+    conversation_id: str
+    state: TaskState
+    model: str
+    callback_url: str
+    message: str
+    answer: str | None
+    answered_by: str | None
+    usage: Usage | None
+    failure: Failure | None
+    metadata: str | None
+    created_at: datetime
+    finished_at: datetime | None
+    delivery: "DeliveryView | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryView:
+    """Where the callback of a task stands, with every attempt that was made."""
+
+    message_id: UUID
+    state: DeliveryState
+    attempts: tuple[DeliveryAttempt, ...]
+    next_attempt_at: datetime | None

@@ -1,0 +1,165 @@
+"""The composition root: builds everything once, in order, and takes it down in the reverse order."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from fastapi import APIRouter, FastAPI
+
+from telefonist import __version__
+from telefonist.channels.address_guard import AddressGuard
+from telefonist.channels.callback import CallbackChannel
+from telefonist.core.answering import Answerer
+from telefonist.core.catalog import Catalog, prompt_budget
+from telefonist.core.conversations import message_tokens
+from telefonist.core.deliveries import Deliverer, RetrySchedule
+from telefonist.core.generation import Generator, RetryPolicy
+from telefonist.core.mailbox import Worker
+from telefonist.core.tasks import WebhookTasks
+from telefonist.core.webhook_secrets import WebhookSecrets
+from telefonist.doors import callback_probe, documentation, health, webhook
+from telefonist.doors.auth import AccessPolicy
+from telefonist.doors.errors import install_error_handlers
+from telefonist.doors.middleware import RequestMiddleware
+from telefonist.memory.local import LocalRateLimiter
+from telefonist.providers.registry import Providers
+from telefonist.settings import Settings, read_or_make_secret
+from telefonist.storage.database import Database
+from telefonist.storage.deliveries import Deliveries
+from telefonist.storage.embedded import EmbeddedPostgres
+from telefonist.storage.intake import Intake
+from telefonist.storage.mailboxes import Mailboxes
+from telefonist.storage.migrate import migrate
+from telefonist.storage.processes import Processes
+from telefonist.storage.tasks import Tasks
+from telefonist.storage.turns import Turns
+from telefonist.storage.webhook_secrets import WebhookSecretStore
+from telefonist.types import Side
+
+ProcessKind = Literal["serve", "web", "worker", "command"]
+
+OUTGOING_PER_WORKER = 5000
+"""Conversations whose callbacks one worker has under way at once; a callback that waits for a slow host costs little."""
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What stands once everything is built; ``worker`` is None where this process only serves the web."""
+
+    settings: Settings
+    database: Database
+    embedded: EmbeddedPostgres | None
+    secrets: WebhookSecrets
+    catalog: Catalog
+    guard: AddressGuard
+    worker: Worker | None
+    processes: Processes | None
+    tasks: WebhookTasks
+    notes: tuple[str, ...] = ()
+
+
+@asynccontextmanager
+async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[House]:
+    """Build what a process of that kind needs: database, schema, providers, and the worker where it has one.
+
+    Raises ConfigurationError, which says what to do, when something stands in the way.
+    """
+    async with AsyncExitStack() as stack:
+        master = settings.secret or read_or_make_secret(settings.data_dir)
+        embedded = None if settings.database_url else EmbeddedPostgres(settings.data_dir)
+        notes = settings.notes
+        if embedded is None:
+            dsn = settings.database_url or ""
+        else:
+            stack.push_async_callback(embedded.stop)
+            info = await embedded.start()
+            dsn, notes = info.dsn, notes + info.notes
+        database = Database(dsn)
+        stack.push_async_callback(database.close)
+        await migrate(database.engine)
+        guard = AddressGuard(settings.delivery.allowed_networks, allow_loopback=settings.loopback_is_open)
+        secrets = WebhookSecrets(WebhookSecretStore(database, master), settings.delivery.signing_secrets)
+        catalog = Catalog(settings.models, settings.default_model)
+        worker, processes = None, None
+        if kind != "command":
+            processes = Processes(database, kind)
+            await processes.register(same_machine=embedded is not None)
+        if processes is not None and kind in ("serve", "worker"):
+            providers = await stack.enter_async_context(await Providers.open(settings.providers))
+            channel = await stack.enter_async_context(_callback_channel(settings, guard))
+            worker = Worker(processes, Mailboxes(database))
+            _employ(worker, settings, database, catalog, providers, channel, secrets)
+        prompt = settings.system_prompt_for(settings.doors.webhook)
+        tasks = WebhookTasks(Intake(database), Tasks(database), catalog, prompt, worker)
+        yield House(settings, database, embedded, secrets, catalog, guard, worker, processes, tasks, notes)
+
+
+def build_web(house: House) -> FastAPI:
+    """Put the doors in front of the core."""
+    settings = house.settings
+    limiter = LocalRateLimiter()
+    policy = AccessPolicy(
+        anonymous=settings.anonymous,
+        listens_on_loopback=settings.listens_on_loopback,
+        public_url=settings.public_url or "",
+        trusted_proxies=settings.trusted_proxies,
+    )
+    app = FastAPI(
+        title="Telefonist",
+        version=__version__,
+        description="Connects people and programs to language models, and, when a person is wanted, to a person.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    for routes in (
+        webhook.router(house.tasks, policy, limiter, house.guard, settings.doors.webhook.rate_limit),
+        _probe(settings, policy, limiter),
+        health.router(house.database.check),
+        documentation.router(),
+    ):
+        app.include_router(routes)
+    install_error_handlers(app)
+    app.add_middleware(RequestMiddleware, body_limit=int(settings.limits.body))
+    return app
+
+
+def _employ(
+    worker: Worker,
+    settings: Settings,
+    database: Database,
+    catalog: Catalog,
+    providers: Providers,
+    channel: CallbackChannel,
+    secrets: WebhookSecrets,
+) -> None:
+    prompt = settings.system_prompt_for(settings.doors.webhook)
+    reserved = message_tokens(prompt) if prompt else 0
+    turns = Turns(database, {model.name: prompt_budget(model) - reserved for model in catalog.models})
+    generator = Generator(catalog, providers, RetryPolicy(retries=settings.limits.provider_retries))
+    answerer = Answerer(worker, turns, generator, prompt)
+    delivery = settings.delivery
+    schedule = RetrySchedule(
+        delivery.retry_schedule, delivery.jitter, delivery.retry_after_cap, hold_back=delivery.hold_back
+    )
+    deliverer = Deliverer(worker, Deliveries(database), channel, secrets, schedule, delivery.per_host)
+    worker.add(Side.IN, answerer, settings.limits.max_in_flight)
+    worker.add(Side.OUT, deliverer, OUTGOING_PER_WORKER)
+    worker.on_notice("cancel:", answerer.cancel)
+
+
+def _callback_channel(settings: Settings, guard: AddressGuard) -> CallbackChannel:
+    delivery = settings.delivery
+    return CallbackChannel(
+        guard,
+        headers=delivery.headers,
+        connect_timeout=delivery.connect_timeout,
+        total_timeout=delivery.total_timeout,
+        places_per_host=delivery.per_host,
+    )
+
+
+def _probe(settings: Settings, policy: AccessPolicy, limiter: LocalRateLimiter) -> APIRouter:
+    return callback_probe.router(
+        policy, limiter, settings.doors.webhook.rate_limit, open_here=settings.loopback_is_open
+    )

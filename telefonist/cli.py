@@ -1,0 +1,89 @@
+"""The command line: ``telefonist serve | worker | demo | migrate | models | webhook``."""
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+
+from telefonist import __version__
+from telefonist.commands import database, models, running, trip, webhook
+from telefonist.errors import TelefonistError
+from telefonist.settings import load_settings
+
+app = typer.Typer(
+    name="telefonist",
+    help="A switchboard between people, programs, language models and operators.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+webhook_commands = typer.Typer(
+    help="Callbacks: the signing secret, and what could not be delivered.", no_args_is_help=True
+)
+app.add_typer(webhook_commands, name="webhook")
+
+
+@app.command()
+def serve(*, worker: Annotated[bool, typer.Option(help="Also answer and deliver in this process.")] = True) -> None:
+    """Serve the web, and answer and deliver in the same process."""
+    running.serve(load_settings(), with_worker=worker)
+
+
+@app.command()
+def worker() -> None:
+    """Answer and deliver, without serving the web."""
+    running.work(load_settings())
+
+
+@app.command()
+def demo() -> None:
+    """Show the whole trip of a message against the running service: 202, the answer's callback, its signature."""
+    asyncio.run(trip.show(load_settings()))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database's tables to the newest shape (``serve`` and ``worker`` do so by themselves)."""
+    asyncio.run(database.migrate(load_settings()))
+
+
+@app.command(name="models")
+def list_models() -> None:
+    """List the models that can be asked for, with provider, window and price."""
+    models.show(load_settings())
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+@webhook_commands.command()
+def secret() -> None:
+    """Print the signing secret, alone."""
+    asyncio.run(webhook.print_secret(load_settings()))
+
+
+@webhook_commands.command()
+def rotate() -> None:
+    """Make a new signing secret and print it; the old one goes on signing beside it for 24 hours."""
+    asyncio.run(webhook.rotate(load_settings()))
+
+
+@webhook_commands.command()
+def redeliver(
+    host: Annotated[str, typer.Argument(help="The receiver as name:port, for example example.com:443")],
+) -> None:
+    """Send everything again that is parked for a receiver."""
+    asyncio.run(webhook.redeliver(load_settings(), host))
+
+
+def main() -> None:
+    """Run the command line; what stops it is said in words, without a traceback."""
+    try:
+        app()
+    except TelefonistError as error:
+        sys.stderr.write(f"telefonist: {error}\n")
+        sys.exit(1)

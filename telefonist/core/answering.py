@@ -1,0 +1,136 @@
+"""Answering webhook messages: one by one, in the order in which they came."""
+
+import asyncio
+
+from telefonist.channels.callback_payload import callback_payload
+from telefonist.channels.callback_url import host_of
+from telefonist.core.conversations import message_tokens, prompt
+from telefonist.core.generation import Answer, Generator
+from telefonist.core.mailbox import Worker, insist
+from telefonist.errors import LeaseLost, TelefonistError
+from telefonist.logs import get_logger, message_text
+from telefonist.storage.turns import Turns
+from telefonist.texts import language_of
+from telefonist.types import (
+    Failure,
+    Lease,
+    Outgoing,
+    PendingDelivery,
+    TaskState,
+    Turn,
+    TurnOutcome,
+    Usage,
+    new_id,
+    utc_now,
+)
+
+log = get_logger(__name__)
+
+
+class Answerer:
+    """Works on incoming mailboxes: asks the model, stores the answer, hands the callback on."""
+
+    def __init__(self, worker: Worker, turns: Turns, generator: Generator, system_prompt: str) -> None:
+        self._worker = worker
+        self._turns = turns
+        self._generator = generator
+        self._system_prompt = system_prompt
+        self._generating: dict[str, asyncio.Task[Answer]] = {}
+
+    async def work(self, lease: Lease, at_hand: PendingDelivery | None) -> None:  # noqa: ARG002  the other side's
+        """Answer what waits, one message after the other, while the lease holds."""
+        process_id = self._worker.process_id
+        current: Lease | None = lease
+        while current is not None:
+            if self._worker.stopping:
+                await self._worker.give_back(current)
+                return
+            turn = await insist(lambda lease=current: self._turns.load(lease))  # type: ignore[misc]
+            if turn is None:
+                raise LeaseLost
+            outcome = await self._answer(turn)
+            receipt = await insist(lambda outcome=outcome: self._turns.store(process_id, outcome))  # type: ignore[misc]
+            if not receipt.stored:
+                raise LeaseLost
+            if receipt.delivery_lease is not None and outcome.outgoing is not None:
+                self._worker.start(
+                    receipt.delivery_lease, PendingDelivery(outcome.outgoing, turn.account_id, 0, 0, None)
+                )
+            current = receipt.next_lease
+
+    def cancel(self, task_id: str) -> None:
+        """Stop generating for a task that was cancelled."""
+        generating = self._generating.get(task_id)
+        if generating is not None:
+            generating.cancel()
+
+    async def _answer(self, turn: Turn) -> TurnOutcome:
+        if turn.state is not TaskState.QUEUED:
+            return _nothing(turn)
+        key = str(turn.task_id)
+        messages = prompt(self._system_prompt, turn.history)
+        generating = asyncio.create_task(self._generator.complete(turn.model, messages))
+        self._generating[key] = generating
+        try:
+            answer = await asyncio.shield(generating)
+        except TelefonistError as error:
+            return self._failed(turn, error)
+        except asyncio.CancelledError:
+            if generating.cancelled() and not _being_cancelled():
+                return _nothing(turn)
+            generating.cancel()
+            raise
+        except Exception:
+            log.exception("generation_failed", task_id=key)
+            return self._failed(turn, TelefonistError())
+        finally:
+            del self._generating[key]
+        return self._succeeded(turn, answer)
+
+    def _succeeded(self, turn: Turn, answer: Answer) -> TurnOutcome:
+        text = answer.completion.text.replace("\x00", "")
+        log.info("task_answered", task_id=str(turn.task_id), model=answer.model.name, text=message_text(text))
+        return _outcome(turn, answer.model.name, text=text, usage=answer.completion.usage)
+
+    def _failed(self, turn: Turn, error: TelefonistError) -> TurnOutcome:
+        log.warning("task_failed", task_id=str(turn.task_id), code=error.code, reason=str(error))
+        language = language_of(turn.history[-1].content) if turn.history else "en"
+        return _outcome(turn, turn.model, failure=Failure(error.code, error.text(language)))
+
+
+def _outcome(
+    turn: Turn, model: str, *, text: str | None = None, usage: Usage | None = None, failure: Failure | None = None
+) -> TurnOutcome:
+    message_id = new_id()
+    body = callback_payload(
+        task_id=turn.task_id,
+        message_id=message_id,
+        conversation_id=turn.external_id,
+        status="failed" if failure else "succeeded",
+        text=text,
+        author="bot",
+        model=model,
+        usage=usage,
+        failure=failure,
+        metadata=turn.metadata,
+        created_at=utc_now(),
+    )
+    return TurnOutcome(
+        turn=turn,
+        answer=text,
+        answer_tokens=message_tokens(text) if text is not None else 0,
+        model=model,
+        usage=usage,
+        failure=failure,
+        outgoing=Outgoing(message_id, turn.callback_url, body),
+        host=host_of(turn.callback_url),
+    )
+
+
+def _nothing(turn: Turn) -> TurnOutcome:
+    return TurnOutcome(turn=turn, answer=None, answer_tokens=0, model=None, usage=None, failure=None, outgoing=None)
+
+
+def _being_cancelled() -> bool:
+    current = asyncio.current_task()
+    return current is not None and current.cancelling() > 0

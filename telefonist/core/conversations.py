@@ -1,0 +1,20 @@
+"""What the model gets to read: the system prompt and the part of the history that fits its window."""
+
+from collections.abc import Sequence
+
+from telefonist.core.catalog import FRAME_TOKENS
+from telefonist.types import HistoryMessage, Json, Role, estimate_tokens
+
+WIRE_ROLES = {Role.USER: "user", Role.BOT: "assistant", Role.OPERATOR: "assistant", Role.SYSTEM: "system"}
+
+
+def message_tokens(text: str) -> int:
+    """Tokens that a message takes of a window, its frame included."""
+    return estimate_tokens(text) + FRAME_TOKENS
+
+
+def prompt(system_prompt: str, history: Sequence[HistoryMessage]) -> list[Json]:
+    """Put the messages for the model together, oldest first."""
+    messages: list[Json] = [{"role": "system", "content": system_prompt}] if system_prompt else []
+    messages.extend({"role": WIRE_ROLES[message.role], "content": message.content} for message in history)
+    return messages

@@ -1,0 +1,124 @@
+"""Deliveries: what is sent where, when again, and when no more."""
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from telefonist.channels.callback import CallbackChannel
+from telefonist.channels.callback_url import host_of
+from telefonist.core.mailbox import Worker, insist
+from telefonist.core.webhook_secrets import WebhookSecrets
+from telefonist.logs import get_logger
+from telefonist.storage.deliveries import Deliveries
+from telefonist.types import DeliveryAttempt, DeliveryOutcome, DeliveryState, Lease, PendingDelivery
+
+log = get_logger(__name__)
+
+GONE = 410
+"""HTTP status by which a receiver says that it is not coming back (RFC 9110, section 15.5.11)."""
+
+CROWD = 4
+"""How many sends for one host, in multiples of its places, a worker keeps waiting before it gives more back."""
+
+CROWDED_WAIT = 5.0
+"""Seconds after which a delivery for a crowded host is looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySchedule:
+    """When a failed delivery is tried again; all times are seconds."""
+
+    waits: Sequence[float] = (5, 60, 300, 1800, 7200, 18000, 36000)
+    jitter: float = 0.2
+    retry_after_cap: float = 3600.0
+    """The longest Retry-After that is honoured."""
+    hold_back: float = 600.0
+    """How long, from its first failure, a message holds back later ones of its conversation."""
+
+    def after(self, attempt: DeliveryAttempt, tries: int) -> tuple[DeliveryState, float]:
+        """Give the state that an attempt leaves and the wait before the next; ``tries`` counts those before it.
+
+        A receiver's Retry-After is honoured where it asks for more patience than the schedule has.
+        """
+        if attempt.succeeded:
+            return DeliveryState.DELIVERED, 0.0
+        if attempt.status == GONE:
+            return DeliveryState.GONE, 0.0
+        if tries >= len(self.waits):
+            return DeliveryState.PARKED, 0.0
+        wait = self.waits[tries] * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311  jitter
+        return DeliveryState.PENDING, max(wait, min(attempt.retry_after or 0.0, self.retry_after_cap))
+
+
+class Deliverer:
+    """Works on outgoing mailboxes: sends, records, and decides what comes next."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        deliveries: Deliveries,
+        channel: CallbackChannel,
+        secrets: WebhookSecrets,
+        schedule: RetrySchedule,
+        places_per_host: int,
+    ) -> None:
+        self._worker = worker
+        self._deliveries = deliveries
+        self._channel = channel
+        self._secrets = secrets
+        self._schedule = schedule
+        self._crowd = places_per_host * CROWD
+        self._sending: Counter[str] = Counter()
+
+    async def work(self, lease: Lease, at_hand: PendingDelivery | None) -> None:
+        """Send what may be sent, in order, until nothing is left or all of it has to wait."""
+        process_id = self._worker.process_id
+        current: Lease | None = lease
+        pending = at_hand
+        while current is not None:
+            if pending is None:
+                pending = await insist(lambda lease=current: self._deliveries.next(lease))  # type: ignore[misc]
+            if pending is None:
+                current = await insist(lambda lease=current: self._deliveries.rest(process_id, lease))  # type: ignore[misc]
+                continue
+            host = host_of(pending.outgoing.callback_url)
+            if self._sending[host] >= self._crowd:
+                await self._worker.give_back(current, CROWDED_WAIT * random.uniform(0.5, 1.5))  # noqa: S311  jitter
+                return
+            if self._worker.stopping and at_hand is None:
+                await self._worker.give_back(current)
+                return
+            self._sending[host] += 1
+            try:
+                outcome = await self._attempt(current, pending)
+            finally:
+                self._sending[host] -= 1
+                if not self._sending[host]:
+                    del self._sending[host]
+            current = await insist(lambda outcome=outcome: self._deliveries.record(process_id, outcome))  # type: ignore[misc]
+            pending = at_hand = None
+
+    async def _attempt(self, lease: Lease, pending: PendingDelivery) -> DeliveryOutcome:
+        number = pending.attempts + 1
+        secrets = await insist(lambda: self._secrets.live(pending.account_id))
+        attempt = await self._channel.send(pending.outgoing, secrets, number)
+        state, wait = self._schedule.after(attempt, pending.tries)
+        log.info(
+            "callback_sent",
+            message_id=str(pending.outgoing.message_id),
+            attempt=number,
+            status=attempt.status,
+            error=attempt.error,
+            ms=attempt.milliseconds,
+            state=state.value,
+        )
+        return DeliveryOutcome(
+            lease=lease,
+            message_id=pending.outgoing.message_id,
+            attempt=attempt,
+            attempt_number=number,
+            state=state,
+            retry_in=wait,
+            hold_back=self._schedule.hold_back,
+        )

@@ -1,0 +1,261 @@
+"""Who works on a conversation: claiming, working, giving back.
+
+A worker claims conversations that have work, starts a handler for each and lets it run until the mailbox is empty.
+Each claim raises the mailbox's epoch, and everything a handler writes carries the epoch it was claimed under: a worker
+that was frozen, cut off or declared dead cannot write any more, whatever it believes.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from telefonist.errors import LeaseLost, Unavailable
+from telefonist.logs import get_logger, log_context
+from telefonist.storage.mailboxes import Mailboxes
+from telefonist.storage.processes import Processes
+from telefonist.types import Lease, PendingDelivery, Side
+
+log = get_logger(__name__)
+
+Result = TypeVar("Result")
+
+CLAIM_AT_ONCE = 200
+"""Conversations that one statement claims."""
+
+AFTER_A_MISTAKE = 10.0
+"""Seconds after which work that met a mistake of ours is tried again: at once, the same mistake would spin."""
+
+REAP_ORPHANS_ONLY = 24 * 3600.0
+"""Silence (seconds) that nobody survives: used while our own clock of the others cannot be trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How often a worker shows that it lives and looks around, in seconds."""
+
+    heartbeat: float = 1.0
+    poll: float = 1.0
+    silent: float = 5.0
+    """A process without a heartbeat for so long is struck off."""
+    reconcile: float = 5.0
+    """How often the leases in the database are compared with the work under way here."""
+    retry: float = 0.3
+    """Wait before asking a database again that was away."""
+
+
+class Handler(Protocol):
+    """Works on one side of a conversation."""
+
+    async def work(self, lease: Lease, at_hand: PendingDelivery | None) -> None:
+        """Work until the mailbox is empty, has to wait, or the lease is lost (LeaseLost)."""
+        ...
+
+
+@dataclass(slots=True)
+class _Lane:
+    """What one worker has under way on one side."""
+
+    limit: int
+    handler: Handler
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    running: dict[UUID, tuple[int, "asyncio.Task[None]"]] = field(default_factory=dict)
+
+
+class Worker:
+    """Takes work from the mailboxes for as long as it runs."""
+
+    def __init__(self, processes: Processes, mailboxes: Mailboxes, rhythm: Rhythm | None = None) -> None:
+        self._processes = processes
+        self._mailboxes = mailboxes
+        self._rhythm = rhythm or Rhythm()
+        self._lanes: dict[Side, _Lane] = {}
+        self._heard: dict[str, Callable[[str], None]] = {}
+        self._stopping = False
+
+    @property
+    def process_id(self) -> UUID:
+        """The id under which leases are held now."""
+        return self._processes.id
+
+    @property
+    def stopping(self) -> bool:
+        """Handlers give back what they have not begun."""
+        return self._stopping
+
+    async def give_back(self, lease: Lease, due_in: float = 0.0) -> None:
+        """Let go of a lease with its work undone, to be taken up again after ``due_in`` seconds by anybody."""
+        await self._mailboxes.let_go(self.process_id, [lease], due_in)
+
+    @property
+    def in_flight(self) -> Mapping[Side, int]:
+        """How many conversations are being worked on."""
+        return {side: len(lane.running) for side, lane in self._lanes.items()}
+
+    def add(self, side: Side, handler: Handler, limit: int) -> None:
+        """Let ``handler`` work on up to ``limit`` conversations at once."""
+        self._lanes[side] = _Lane(limit, handler)
+
+    def on_notice(self, prefix: str, react: Callable[[str], None]) -> None:
+        """Call ``react`` with the rest of every notification that starts with ``prefix``."""
+        self._heard[prefix] = react
+
+    def has_room(self, side: Side) -> bool:
+        """Whether work put now would be taken up here; else other processes are to be woken."""
+        lane = self._lanes[side]
+        return len(lane.running) < lane.limit and not self._stopping
+
+    def wake(self, side: Side) -> None:
+        """Say that there is work."""
+        self._lanes[side].wake.set()
+
+    def start(self, lease: Lease, at_hand: PendingDelivery | None = None) -> None:
+        """Begin to work under a lease that this process holds; nothing happens when it is already at it."""
+        lane = self._lanes[lease.side]
+        known = lane.running.get(lease.conversation_id)
+        if known is not None and known[0] >= lease.epoch:
+            return
+        task = asyncio.create_task(self._work(lane, lease, at_hand))
+        lane.running[lease.conversation_id] = (lease.epoch, task)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_alive())
+            group.create_task(self._reconcile())
+            group.create_task(self._mailboxes.listen(self._hear))
+            for side, lane in self._lanes.items():
+                group.create_task(self._claim(side, lane))
+
+    async def stop(self, grace: float) -> None:
+        """Take nothing new, let what is under way finish for ``grace`` seconds, give the rest back."""
+        self._stopping = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                while running := self._tasks():
+                    await asyncio.wait(running)
+        leases = [
+            Lease(conversation_id, side, epoch, 0, 0)
+            for side, lane in self._lanes.items()
+            for conversation_id, (epoch, _) in lane.running.items()
+        ]
+        await self._abandon()
+        for side in self._lanes:
+            with suppress(Unavailable):
+                await self._mailboxes.let_go(self.process_id, [lease for lease in leases if lease.side is side])
+        with suppress(Unavailable):
+            await self._processes.leave()
+
+    async def _work(self, lane: _Lane, lease: Lease, at_hand: PendingDelivery | None) -> None:
+        with log_context(conversation_id=str(lease.conversation_id)):
+            try:
+                await lane.handler.work(lease, at_hand)
+            except LeaseLost:
+                log.info("lease_lost", side=lease.side, epoch=lease.epoch)
+            except Exception:
+                log.exception("handler_failed", side=lease.side)
+                with suppress(Unavailable):
+                    await self.give_back(lease, AFTER_A_MISTAKE)
+            finally:
+                known = lane.running.get(lease.conversation_id)
+                if known is not None and known[0] == lease.epoch:
+                    del lane.running[lease.conversation_id]
+                if len(lane.running) == lane.limit - 1:
+                    lane.wake.set()
+
+    async def _claim(self, side: Side, lane: _Lane) -> None:
+        while not self._stopping:
+            lane.wake.clear()
+            room = min(lane.limit - len(lane.running), CLAIM_AT_ONCE)
+            claimed = 0
+            if room > 0:
+                try:
+                    leases = await self._mailboxes.claim(self.process_id, side, room)
+                except Unavailable:
+                    await asyncio.sleep(self._rhythm.retry)
+                    continue
+                for lease in leases:
+                    self.start(lease)
+                claimed = len(leases)
+            if claimed < max(room, 1):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._rhythm.poll):
+                        await lane.wake.wait()
+
+    async def _keep_alive(self) -> None:
+        steady_since: float | None = None
+        while True:
+            started = time.monotonic()
+            try:
+                if not await self._processes.beat():
+                    log.warning("struck_off", process=str(self.process_id))
+                    await self._abandon()
+                    await self._processes.register(same_machine=False)
+                    steady_since = None
+                steady_since = steady_since if steady_since is not None else started
+                trusted = started - steady_since > self._rhythm.silent
+                freed = await self._processes.reap(self._rhythm.silent if trusted else REAP_ORPHANS_ONLY)
+                if freed:
+                    log.warning("work_taken_over", conversations=freed)
+                    for lane in self._lanes.values():
+                        lane.wake.set()
+            except Unavailable:
+                steady_since = None
+            await asyncio.sleep(self._rhythm.heartbeat)
+
+    async def _reconcile(self) -> None:
+        """Give back leases that the database knows and we do not: a commit whose answer never reached us.
+
+        A lease counts as forgotten when two looks in a row find nobody working under it.
+        """
+        suspects: set[tuple[UUID, Side, int]] = set()
+        while True:
+            await asyncio.sleep(self._rhythm.reconcile)
+            try:
+                held = await self._mailboxes.held(self.process_id)
+                idle = {
+                    (lease.conversation_id, lease.side, lease.epoch): lease
+                    for lease in held
+                    if not self._works_under(lease)
+                }
+                forgotten = [lease for key, lease in idle.items() if key in suspects]
+                for side in self._lanes:
+                    await self._mailboxes.let_go(self.process_id, [lease for lease in forgotten if lease.side is side])
+                suspects = set(idle)
+            except Unavailable:
+                suspects = set()
+
+    def _works_under(self, lease: Lease) -> bool:
+        lane = self._lanes.get(lease.side)
+        known = lane.running.get(lease.conversation_id) if lane else None
+        return known is not None and known[0] == lease.epoch
+
+    async def _abandon(self) -> None:
+        tasks = self._tasks()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _tasks(self) -> set["asyncio.Task[None]"]:
+        return {task for lane in self._lanes.values() for _, task in lane.running.values()}
+
+    def _hear(self, notice: str) -> None:
+        for prefix, react in self._heard.items():
+            if notice.startswith(prefix):
+                react(notice.removeprefix(prefix))
+                return
+        with suppress(ValueError, KeyError):
+            self._lanes[Side(notice)].wake.set()
+
+
+async def insist(write: Callable[[], Awaitable[Result]], wait: float = 0.3) -> Result:
+    """Write something that must not be lost: while the database is away, try again until it is back."""
+    while True:
+        try:
+            return await write()
+        except Unavailable:
+            await asyncio.sleep(wait)

@@ -1,0 +1,67 @@
+"""One database: an SQLAlchemy engine for everyday statements, lines for the grouped ones."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from telefonist.errors import Unavailable
+from telefonist.storage.lines import CONNECT_TIMEOUT, DISCONNECTED, RETRY_AFTER, STATEMENT_TIMEOUT, Line
+
+POOL_SIZE = 5
+"""Connections of the everyday pool; grouped statements have their own lines."""
+
+
+class Database:
+    """Where everything that must not be lost is kept."""
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+        self.engine: AsyncEngine = create_async_engine(
+            "postgresql+asyncpg://", async_creator=self._connect, pool_size=POOL_SIZE, max_overflow=POOL_SIZE
+        )
+        self._lines: list[Line] = []
+
+    def line(self, name: str) -> Line:
+        """Give a connection of its own to one kind of grouped statement."""
+        line = Line(self.dsn, name)
+        self._lines.append(line)
+        return line
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction that commits when the block ends.
+
+        Raises Unavailable when the database is away; then nothing of the block is known to be stored.
+        """
+        try:
+            async with self.engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            if error.connection_invalidated or isinstance(error.__cause__, DISCONNECTED):
+                raise Unavailable(seconds=RETRY_AFTER) from error
+            raise
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise Unavailable(seconds=RETRY_AFTER) from error
+
+    async def check(self) -> None:
+        """Ask the database for a sign of life; raises Unavailable."""
+        async with self.begin() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for line in self._lines:
+            await line.close()
+        await self.engine.dispose()
+
+    async def _connect(self) -> asyncpg.Connection:
+        return await asyncpg.connect(
+            self.dsn,
+            timeout=CONNECT_TIMEOUT,
+            command_timeout=STATEMENT_TIMEOUT,
+            server_settings={"application_name": "telefonist"},
+        )

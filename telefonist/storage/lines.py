@@ -1,0 +1,93 @@
+"""Connections that are kept for one purpose and come back by themselves."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import asyncpg
+
+from telefonist.errors import Unavailable
+
+Result = TypeVar("Result")
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds to reach the database."""
+
+STATEMENT_TIMEOUT = 30.0
+"""Seconds after which a statement counts as lost with its connection."""
+
+RETRY_AFTER = 2
+"""Seconds that a caller is told to wait while the database is away."""
+
+DISCONNECTED = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.exceptions.OperatorInterventionError,
+    asyncpg.exceptions.InsufficientResourcesError,
+    OSError,
+    TimeoutError,
+)
+"""What asyncpg raises when the server went away, restarts or is full (``cannot switch to state`` included)."""
+
+
+class Line:
+    """One database connection, opened when first needed, used by one caller at a time and dropped after a fault.
+
+    A pool would reset the connection after every use, which costs a round trip on the hot path.
+    """
+
+    def __init__(self, dsn: str, name: str) -> None:
+        self._dsn = dsn
+        self._name = name
+        self._lock = asyncio.Lock()
+        self._connection: asyncpg.Connection | None = None
+        self._refused_until = 0.0
+
+    async def run(self, work: Callable[[asyncpg.Connection], Awaitable[Result]]) -> Result:
+        """Do ``work`` on the connection.
+
+        Raises Unavailable when the database cannot be reached or is lost midway: then the outcome is unknown.
+        """
+        async with self._lock:
+            connection = await self._connected()
+            try:
+                return await work(connection)
+            except ValueError:
+                raise
+            except DISCONNECTED as error:
+                self._drop()
+                raise Unavailable(seconds=RETRY_AFTER) from error
+            except asyncio.CancelledError:
+                self._drop()
+                raise
+
+    async def close(self) -> None:
+        """Close the connection once nobody uses it."""
+        async with self._lock:
+            if self._connection is not None and not self._connection.is_closed():
+                await self._connection.close(timeout=2)
+            self._connection = None
+
+    async def _connected(self) -> asyncpg.Connection:
+        if self._connection is not None and not self._connection.is_closed():
+            return self._connection
+        if time.monotonic() < self._refused_until:
+            raise Unavailable(seconds=RETRY_AFTER)
+        try:
+            self._connection = await asyncpg.connect(
+                self._dsn,
+                timeout=CONNECT_TIMEOUT,
+                command_timeout=STATEMENT_TIMEOUT,
+                server_settings={"application_name": f"telefonist {self._name}"},
+            )
+        except (*DISCONNECTED, asyncpg.PostgresError) as error:
+            self._refused_until = time.monotonic() + 0.2
+            raise Unavailable(seconds=RETRY_AFTER) from error
+        return self._connection
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None

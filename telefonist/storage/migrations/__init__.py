@@ -1,0 +1,1 @@
+"""Alembic migrations, applied in order by ``storage.migrate``."""

@@ -1,0 +1,65 @@
+"""What every room's tests share: a real PostgreSQL, a fresh database for each test that asks for one."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from telefonist.storage.database import Database
+from telefonist.storage.embedded import EmbeddedPostgres
+from telefonist.storage.migrate import migrate
+from telefonist.types import new_id
+
+TEMPLATE = "migrated"
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run the embedded PostgreSQL for the whole session; gives the DSN of a database to connect to first."""
+    server = EmbeddedPostgres(Path(tmp_path_factory.mktemp("postgres")))
+    info = asyncio.run(server.start())
+    try:
+        asyncio.run(_make_template(info.dsn))
+        yield info.dsn
+    finally:
+        asyncio.run(server.stop())
+
+
+@pytest.fixture
+async def dsn(postgres: str) -> AsyncIterator[str]:
+    """Give the DSN of a new database with every migration applied."""
+    name = f"test_{new_id().hex}"
+    await _command(postgres, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    yield with_database(postgres, name)
+    await _command(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def database(dsn: str) -> AsyncIterator[Database]:
+    """Give an open database with every migration applied."""
+    database = Database(dsn)
+    yield database
+    await database.close()
+
+
+def with_database(dsn: str, name: str) -> str:
+    """Point a DSN to another database of the same server."""
+    head, _, query = dsn.partition("?")
+    return f"{head.rpartition('/')[0]}/{name}?{query}"
+
+
+async def _make_template(dsn: str) -> None:
+    await _command(dsn, f"CREATE DATABASE {TEMPLATE}")
+    database = Database(with_database(dsn, TEMPLATE))
+    await migrate(database.engine)
+    await database.close()
+
+
+async def _command(dsn: str, statement: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
