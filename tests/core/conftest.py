@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 import pytest
-
 from telefonist.channels.address_guard import AddressGuard
 from telefonist.channels.callback import CallbackChannel
 from telefonist.core.answering import Answerer
@@ -24,7 +23,7 @@ from telefonist.storage.processes import Processes
 from telefonist.storage.tasks import Tasks
 from telefonist.storage.turns import Turns
 from telefonist.storage.webhook_secrets import WebhookSecretStore
-from telefonist.types import AcceptedTask, Caller, ChatRequest, Completion, Model, NewTask, Side, TaskView, Usage
+from telefonist.types import AcceptedTask, Caller, ChatRequest, Completion, Delta, Model, NewTask, Side, TaskView, Usage
 
 CALLER = Caller(None, "127.0.0.1")
 
@@ -50,7 +49,7 @@ class ScriptedModel:
             raise
         return Completion(text, request.model, "stop", Usage(10, 5), {})
 
-    def stream(self, request: ChatRequest) -> AsyncIterator[object]:
+    def stream(self, request: ChatRequest) -> AsyncIterator[Delta]:
         raise AssertionError("nothing streams here")
 
     async def aclose(self) -> None:

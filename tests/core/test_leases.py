@@ -4,6 +4,7 @@ import asyncio
 
 from telefonist.core.mailbox import Rhythm
 from telefonist.types import ChatRequest, Side, TaskState
+
 from tests.core.conftest import Office, ScriptedModel, open_office
 from tests.fakes.receiver import Receiver
 from tests.waiting import until
