@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from telefonist import __version__
 from telefonist.channels.address_guard import AddressGuard
@@ -22,6 +22,7 @@ from telefonist.doors import callback_probe, documentation, health, webhook
 from telefonist.doors.auth import AccessPolicy
 from telefonist.doors.errors import install_error_handlers
 from telefonist.doors.middleware import RequestMiddleware
+from telefonist.errors import Unavailable
 from telefonist.memory.local import LocalRateLimiter
 from telefonist.providers.registry import Providers
 from telefonist.settings import Settings, read_or_make_secret
@@ -40,7 +41,7 @@ from telefonist.types import Side
 ProcessKind = Literal["serve", "web", "worker", "command"]
 
 OUTGOING_PER_WORKER = 5000
-"""Conversations whose callbacks one worker has under way at once; a callback that waits for a slow host costs little."""
+"""Conversations whose callbacks one worker has under way at once; one that waits for a slow host costs little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,16 @@ class House:
     processes: Processes | None
     tasks: WebhookTasks
     notes: tuple[str, ...] = ()
+
+    async def check(self) -> dict[str, str]:
+        """Ask each part whether it can take work: ``ok``, or what is wrong with it in a few words."""
+        try:
+            await self.database.check()
+        except Unavailable:
+            return {"database": "no connection"}
+        if self.worker is None:
+            return {"database": "ok"}
+        return {"database": "ok", "worker": "stopping" if self.worker.stopping else "ok"}
 
 
 @asynccontextmanager
@@ -109,13 +120,15 @@ def build_web(house: House) -> FastAPI:
         title="Telefonist",
         version=__version__,
         description="Connects people and programs to language models, and, when a person is wanted, to a person.",
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
     )
+    rate_limit = settings.doors.webhook.rate_limit
     for routes in (
-        webhook.router(house.tasks, policy, limiter, house.guard, settings.doors.webhook.rate_limit),
-        _probe(settings, policy, limiter),
-        health.router(house.database.check),
+        webhook.router(house.tasks, policy, limiter, house.guard, rate_limit),
+        callback_probe.router(policy, limiter, rate_limit),
+        health.router(__version__, house.check),
         documentation.router(),
     ):
         app.include_router(routes)
@@ -156,10 +169,4 @@ def _callback_channel(settings: Settings, guard: AddressGuard) -> CallbackChanne
         connect_timeout=delivery.connect_timeout,
         total_timeout=delivery.total_timeout,
         places_per_host=delivery.per_host,
-    )
-
-
-def _probe(settings: Settings, policy: AccessPolicy, limiter: LocalRateLimiter) -> APIRouter:
-    return callback_probe.router(
-        policy, limiter, settings.doors.webhook.rate_limit, open_here=settings.loopback_is_open
     )

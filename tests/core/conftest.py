@@ -1,7 +1,7 @@
 """A worker with everything real around it but the model, which each test scripts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 
@@ -49,8 +49,9 @@ class ScriptedModel:
             raise
         return Completion(text, request.model, "stop", Usage(10, 5), {})
 
-    def stream(self, request: ChatRequest) -> AsyncIterator[Delta]:
-        raise AssertionError("nothing streams here")
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+        completion = await self.complete(request)
+        yield Delta(completion.text, {}, completion.finish_reason, completion.usage)
 
     async def aclose(self) -> None:
         return
