@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import structlog
+
 from telefonist.logs import configure_logging, get_logger, log_context, message_text, redact
 
 BOT_TOKEN = "123456789:AAF-aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456"

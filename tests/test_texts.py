@@ -4,6 +4,7 @@ import re
 import string
 
 import pytest
+
 from telefonist import texts
 from telefonist.errors import (
     AuthenticationRequired,

@@ -6,11 +6,11 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI, Request
+
 from telefonist.doors.auth import AccessPolicy, Network, client_address, client_network
 from telefonist.doors.errors import install_error_handlers
 from telefonist.doors.middleware import RequestMiddleware
 from telefonist.errors import AuthenticationRequired
-
 from tests.doors.conftest import Serve
 
 AUTO = AccessPolicy("auto", listens_on_loopback=True)

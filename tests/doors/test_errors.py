@@ -8,6 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel, HttpUrl, field_validator
+
 from telefonist.doors.errors import install_error_handlers
 from telefonist.doors.middleware import RequestMiddleware
 from telefonist.errors import (
@@ -23,7 +24,6 @@ from telefonist.errors import (
     TelefonistError,
     Unavailable,
 )
-
 from tests.doors.conftest import Serve
 
 LogLines = Callable[[], list[dict[str, Any]]]

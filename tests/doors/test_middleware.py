@@ -10,11 +10,11 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
+
 from telefonist.doors.errors import install_error_handlers
 from telefonist.doors.middleware import RequestMiddleware
 from telefonist.errors import NotFound
 from telefonist.logs import get_logger
-
 from tests.doors.conftest import Serve
 
 LIMIT = 1000

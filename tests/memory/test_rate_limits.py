@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from telefonist.errors import RateLimited
 from telefonist.memory.base import LimitOutcome, enforce
 from telefonist.memory.local import LocalRateLimiter
