@@ -102,7 +102,7 @@ class RequestMiddleware:
                     if not message.get("more_body", False):
                         return bytes(body)
         except TimeoutError:
-            raise BodyTimeout(seconds=self._body_timeout) from None
+            raise BodyTimeout(seconds=f"{self._body_timeout:g}") from None
 
 
 class _IncomingRequest:
