@@ -1,6 +1,7 @@
 """Answering webhook messages: one by one, in the order in which they came."""
 
 import asyncio
+from collections import deque
 
 from telefonist.channels.callback_payload import callback_payload
 from telefonist.channels.callback_url import host_of
@@ -26,6 +27,9 @@ from telefonist.types import (
 
 log = get_logger(__name__)
 
+REMEMBERED_CANCELLATIONS = 100
+"""Notices kept for tasks that are read from the database at the moment in which they are cancelled."""
+
 
 class Answerer:
     """Works on incoming mailboxes: asks the model, stores the answer, hands the callback on."""
@@ -36,6 +40,7 @@ class Answerer:
         self._generator = generator
         self._system_prompt = system_prompt
         self._generating: dict[str, asyncio.Task[Answer]] = {}
+        self._cancelled: deque[str] = deque(maxlen=REMEMBERED_CANCELLATIONS)
 
     async def work(self, lease: Lease, at_hand: PendingDelivery | None) -> None:  # noqa: ARG002  the other side's
         """Answer what waits, one message after the other, while the lease holds."""
@@ -59,15 +64,17 @@ class Answerer:
             current = receipt.next_lease
 
     def cancel(self, task_id: str) -> None:
-        """Stop generating for a task that was cancelled."""
+        """Stop generating for a task that was cancelled; one that is just being loaded will not begin."""
         generating = self._generating.get(task_id)
         if generating is not None:
             generating.cancel()
+        else:
+            self._cancelled.append(task_id)
 
     async def _answer(self, turn: Turn) -> TurnOutcome:
-        if turn.state is not TaskState.QUEUED:
-            return _nothing(turn)
         key = str(turn.task_id)
+        if turn.state is not TaskState.QUEUED or key in self._cancelled:
+            return _nothing(turn)
         messages = prompt(self._system_prompt, turn.history)
         generating = asyncio.create_task(self._generator.complete(turn.model, messages))
         self._generating[key] = generating

@@ -80,7 +80,7 @@ def router(
         return Response(
             orjson.dumps(
                 {
-                    "task_id": accepted.task_id,
+                    "task_id": str(accepted.task_id),
                     "status": "Processing",
                     "conversation_id": accepted.conversation_id,
                 }

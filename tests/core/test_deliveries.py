@@ -58,7 +58,7 @@ def test_retry_after_is_honoured_up_to_a_bound_and_never_shortens_the_schedule()
 
 async def test_a_receiver_that_fails_gets_the_same_message_again_under_the_same_id(office: Office) -> None:
     async with Receiver() as receiver:
-        receiver.script(reply(500, "later, please"), reset())
+        receiver.script(reply(500, "later, please", keep_alive=False), reset())
         accepted = await office.ask("hello", receiver.url)
         first, second, third = await receiver.wait_for(3)
         assert first.body == second.body == third.body
