@@ -162,3 +162,5 @@ def _route_standard_logging(level: str, formatter: logging.Formatter) -> None:
         logger.handlers = []
         logger.propagate = name != "uvicorn.access"  # the middleware writes a better line
     logging.getLogger("sqlalchemy").setLevel(logging.WARNING)  # below it shows parameters: message text, secrets
+    for name in ("alembic", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # their start-up chatter; our own lines say it better

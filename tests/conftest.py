@@ -6,7 +6,6 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-
 from telefonist.storage.database import Database
 from telefonist.storage.embedded import EmbeddedPostgres
 from telefonist.storage.migrate import migrate

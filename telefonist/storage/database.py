@@ -21,7 +21,11 @@ class Database:
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
         self.engine: AsyncEngine = create_async_engine(
-            "postgresql+asyncpg://", async_creator=self._connect, pool_size=POOL_SIZE, max_overflow=POOL_SIZE
+            "postgresql+asyncpg://",
+            async_creator=self._connect,
+            pool_size=POOL_SIZE,
+            max_overflow=POOL_SIZE,
+            hide_parameters=True,
         )
         self._lines: list[Line] = []
 
