@@ -117,11 +117,11 @@ async def test_ids_bound_once_stand_on_every_line_of_the_task(capsys: pytest.Cap
 
 def test_libraries_write_through_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info", "json")
-    logging.getLogger("uvicorn.error").info("Started server process [%d]", 7, extra={"color_message": "x"})
+    logging.getLogger("uvicorn.error").warning("Started server process [%d]", 7, extra={"color_message": "x"})
     logging.getLogger("uvicorn.access").info("GET / 200")
     logging.getLogger("sqlalchemy.engine.Engine").info("INSERT ... [parameters: ('Привет',)]")
     (line,) = json_lines(capsys)
-    assert (line["event"], line["logger"], line["level"]) == ("Started server process [7]", "uvicorn.error", "info")
+    assert (line["event"], line["logger"], line["level"]) == ("Started server process [7]", "uvicorn.error", "warning")
 
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
