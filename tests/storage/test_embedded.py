@@ -290,7 +290,10 @@ async def test_a_killed_server_comes_back_at_the_same_address(data: Path, shared
         assert await query(before, "SELECT one FROM kept_over_a_kill") == 1
 
 
-async def test_a_server_that_cannot_come_back_is_tried_again(data: Path, shared: Path) -> None:
+async def test_a_server_that_cannot_come_back_is_tried_again(
+    data: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "PAUSES", (0.1,))
     async with EmbeddedPostgres(data, system_dir=shared) as server, watched(server):
         before = server.info
         assert before
@@ -304,7 +307,10 @@ async def test_a_server_that_cannot_come_back_is_tried_again(data: Path, shared:
         assert await query(before, "SELECT 1") == 1
 
 
-async def test_a_busy_orphan_of_a_killed_server_is_ended_before_the_next_one_starts(data: Path, shared: Path) -> None:
+async def test_a_busy_orphan_of_a_killed_server_is_ended_before_the_next_one_starts(
+    data: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "ORPHAN_SECONDS", 0.2)
     server = EmbeddedPostgres(data, system_dir=shared)
     info = await server.start()
     connection = await asyncpg.connect(info.dsn)
@@ -486,7 +492,7 @@ async def test_a_wheel_that_postgresql_cannot_reach_is_copied_where_it_can(
     assert private.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("name", ['данные «маяк», "x" \' %41', "a b: c", "long-" * 40])
+@pytest.mark.parametrize("name", ['данные: «маяк» "x" \' %41', "long, " * 40])
 async def test_a_path_may_hold_any_characters_and_be_long(place: Path, shared: Path, name: str) -> None:
     async with EmbeddedPostgres(place / name, system_dir=shared) as server:
         assert server.info
@@ -571,10 +577,7 @@ async def test_a_disk_that_takes_no_more_is_told_in_postgresqls_words_and_nothin
     assert answer["error"] == "ConfigurationError"
     assert "could not be made" in answer["text"]
     assert "File too large" in answer["text"]
-    assert not list((place / "data").glob("postgres.new*"))
-    async with EmbeddedPostgres(place / "data", system_dir=shared) as server:
-        assert server.info
-        assert await query(server.info, "SELECT 1") == 1
+    assert not list((place / "data").glob("postgres*/"))
 
 
 def test_a_full_disk_is_named() -> None:
@@ -614,6 +617,7 @@ async def test_a_server_that_stands_still_is_stopped_all_the_same(
     data: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster, "STOP_SECONDS", 0.1)
+    monkeypatch.setattr(cluster, "ORPHAN_SECONDS", 0.1)
     server = EmbeddedPostgres(data, system_dir=shared)
     info = await server.start()
     os.kill(info.pid, signal.SIGSTOP)

@@ -16,7 +16,7 @@ import psutil
 
 from telefonist.errors import ConfigurationError
 from telefonist.storage.embedded.binaries import Binaries, find_binaries
-from telefonist.storage.embedded.configuration import DATABASE, initdb_options, server_options
+from telefonist.storage.embedded.configuration import DATABASE, initdb_options, server_options, sync_options
 from telefonist.storage.embedded.locks import Patience, open_shared_file
 from telefonist.storage.embedded.placement import SOCKET, Home, claim_socket_folder
 from telefonist.storage.embedded.processes import (
@@ -154,9 +154,10 @@ class Cluster:
             self.home.account.take(new)
             initdb, postgres = binaries.folder / "initdb", binaries.folder / "postgres"
             self._run([initdb, "-D", new, "--no-sync", *initdb_options(binaries.major)], new)
-            self._run([postgres, "--single", "-F", "-D", new, "template1"], new, stdin=f"CREATE DATABASE {DATABASE}\n")
+            rename = f"ALTER DATABASE postgres RENAME TO {DATABASE}\n"  # a fifth quicker than to make one more
+            self._run([postgres, "--single", "-F", "-D", new, "template1"], new, stdin=rename)
             self._run(["touch", new / MARKER], new)
-            self._run([initdb, "-D", new, "--sync-only"], new)
+            self._run([initdb, "-D", new, "--sync-only", *sync_options(binaries.major)], new)
             new.rename(self._folder)
         except BaseException:
             shutil.rmtree(new, ignore_errors=True)

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from telefonist.storage.embedded.placement import PORT
 
 ROLE = DATABASE = "telefonist"
+LINUX = sys.platform == "linux"
 
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
@@ -44,9 +45,14 @@ def initdb_options(major: int) -> list[str]:
     locale = ["--locale=C"]
     if major >= 17:
         locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-    elif sys.platform == "linux":
+    elif LINUX:
         locale += ["--lc-ctype=C.UTF-8"]
     return [f"--username={ROLE}", "--auth=trust", "--encoding=UTF8", "--no-instructions", *locale]
+
+
+def sync_options(major: int) -> list[str]:
+    """Have Linux bring a new cluster to the disk by one call instead of one for each of its thousand files."""
+    return ["--sync-method=syncfs"] if LINUX and major >= 17 else []
 
 
 def server_options(major: int, socket_dir: Path) -> list[str]:
@@ -55,6 +61,8 @@ def server_options(major: int, socket_dir: Path) -> list[str]:
     settings = {**SETTINGS, "unix_socket_directories": f'"{quoted}"'}
     if major >= 18:
         settings["io_method"] = "sync"  # the default keeps three more processes
+    if LINUX:
+        settings["recovery_init_sync_method"] = "syncfs"
     return [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
 
 

@@ -27,8 +27,8 @@ LOCK_SECONDS = 180.0
 """For another process to make, start or stop the server: longer than any of these may take."""
 WATCH_SECONDS = 0.25
 TRIM_SECONDS = 60.0
-LONGEST_PAUSE = 30.0
-"""Seconds between two tries to bring a server back that does not start."""
+PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Seconds between two tries to bring a server back that does not start; the last one repeats."""
 
 log = structlog.get_logger(__name__)
 
@@ -98,7 +98,7 @@ class EmbeddedPostgres:
         """
         loop = asyncio.get_running_loop()
         trimmed = loop.time()
-        pause = 1.0
+        failures = 0
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             if self._postmaster is None or self._cluster is None:
@@ -115,11 +115,12 @@ class EmbeddedPostgres:
                         continue
                     self._info = await _to_its_end(self._join)
             except ConfigurationError as error:
+                pause = PAUSES[min(failures, len(PAUSES) - 1)]
+                failures += 1
                 log.error("embedded_postgres_not_restarted", reason=str(error), next_try_seconds=pause)  # noqa: TRY400
                 await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
             else:
-                pause = 1.0
+                failures = 0
                 log.info("embedded_postgres_restarted", pid=self._info.pid)
 
     async def __aenter__(self) -> Self:
