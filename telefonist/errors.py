@@ -193,7 +193,7 @@ class ProviderRateLimited(ProviderError):
 
 
 class ProviderFailed(ProviderError):
-    """5xx upstream (``status``, ``reason``)."""
+    """5xx upstream, or a passing 408, 409 or 425, or an error inside an answer with 200 (``status``, ``reason``)."""
 
     code = "provider_failed"
     repeatable = True
@@ -206,7 +206,7 @@ class ProviderCredentialsRefused(ProviderError):
 
 
 class ProviderOutOfFunds(ProviderError):
-    """402 upstream (``reason``)."""
+    """402 upstream, or 429 with the code ``insufficient_quota`` (``reason``)."""
 
     code = "provider_out_of_funds"
 

@@ -1,6 +1,6 @@
 """What the core asks of a provider."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from telefonist.types import ChatRequest, Completion, Delta
@@ -20,8 +20,11 @@ class Provider(Protocol):
         """Give the whole answer."""
         ...
 
-    def stream(self, request: ChatRequest) -> AsyncIterator[Delta]:
-        """Give the answer as it is written; the first item arrives only after the upstream accepted the request."""
+    def stream(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+        """Give the answer as it is written; the first item arrives only after the upstream accepted the request.
+
+        Whoever may stop before the end wraps it in ``contextlib.aclosing``: that closes the upstream connection.
+        """
         ...
 
     async def aclose(self) -> None:

@@ -1,0 +1,128 @@
+"""Whatever speaks OpenAI's chat completions: OpenAI, OpenRouter, bothub, Groq, DeepSeek, Ollama, vLLM and the rest."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import aiohttp
+import orjson
+from multidict import CIMultiDict
+
+from telefonist import __version__
+from telefonist.errors import ConfigurationError, ProviderProtocolError, ProviderRejectedRequest
+from telefonist.providers import failures, openai_wire
+from telefonist.providers.sse import SSEParser
+from telefonist.providers.upstream import Answer, Upstream, checked_address
+from telefonist.types import ChatRequest, Completion, Delta, ProviderConfig
+
+_DONE = b"[DONE]"
+
+
+class OpenAICompatible:
+    """A provider that answers ``POST {base_url}/chat/completions``, or ``chat_url`` where that is given.
+
+    The request goes upstream and the answer comes back as they are, unknown fields included.
+    Raises ConfigurationError for an address or a key that cannot be used.
+    """
+
+    def __init__(self, config: ProviderConfig, session: aiohttp.ClientSession) -> None:
+        if config.chat_url:
+            self._url = checked_address(config, "chat_url", config.chat_url)
+        else:
+            self._url = checked_address(config, "base_url", config.base_url.rstrip("/") + "/chat/completions")
+        self._name = config.name
+        self._headers = _headers(config)
+        self._upstream = Upstream(config, session)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def complete(self, request: ChatRequest) -> Completion:
+        """Give the whole answer; usage is estimated where the upstream sends none."""
+        body = self._write(request, stream=False)
+        async with self._upstream.post(self._url, body, self._headers) as answer:
+            if not answer.is_json:
+                raise self._wrong_type(answer)
+            return await self._read_plain(request, answer)
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+        """Give the answer as it is written.
+
+        Usage may come with any chunk or not at all; the last one counts. An upstream that ignores ``stream`` and
+        answers with JSON gives one delta. Raises ProviderProtocolError when the stream ends before ``[DONE]`` and
+        before every choice has finished: a truncated answer must not look complete.
+        """
+        body = self._write(request, stream=True)
+        async with self._upstream.post(self._url, body, self._headers) as answer:
+            if answer.is_json:
+                yield openai_wire.delta_of(await self._read_plain(request, answer))
+                return
+            if answer.content_type != "text/event-stream":
+                raise self._wrong_type(answer)
+            parser = SSEParser(self._name)
+            reader = openai_wire.ChunkReader(self._name)
+            begun = done = False
+            while not done and (data := await answer.read()):
+                for event in parser.feed(data):
+                    if event.data == _DONE:
+                        done = True
+                        break
+                    if event.data:
+                        begun = True
+                        yield reader.read(self._decode(event.data, failed=event.event == "error"))
+            if not begun:
+                raise ProviderProtocolError(self._name, reason="a stream without a chunk")
+            if not done and not reader.finished:
+                raise ProviderProtocolError(self._name, reason="the stream was cut before its end")
+            if done:
+                await answer.drain()
+
+    async def aclose(self) -> None:
+        """Nothing to let go: the connections belong to the process's session."""
+
+    def _write(self, request: ChatRequest, *, stream: bool) -> bytes:
+        try:
+            return openai_wire.request_body(request, stream=stream)
+        except TypeError as error:
+            raise ProviderRejectedRequest(
+                self._name, status=400, reason=f"the request cannot be written as JSON: {error}"
+            ) from error
+
+    async def _read_plain(self, request: ChatRequest, answer: Answer) -> Completion:
+        body = self._decode(await answer.read_all(), failed=False)
+        return openai_wire.read_completion(self._name, request, body)
+
+    def _decode(self, data: bytes, *, failed: bool) -> dict[str, Any]:
+        """Decode an answer or a chunk; raises the error it carries, or stands for when ``failed``."""
+        try:
+            decoded = orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise ProviderProtocolError(self._name, reason=f"not JSON: {error}") from None
+        if not isinstance(decoded, dict):
+            raise ProviderProtocolError(self._name, reason="JSON that is not an object")
+        if carried := decoded.get("error") or (failed and decoded):
+            raise failures.from_answer(self._name, carried, self._upstream.secrets)
+        return decoded
+
+    def _wrong_type(self, answer: Answer) -> ProviderProtocolError:
+        return ProviderProtocolError(self._name, reason=f"content type {answer.content_type[:100]!r}")
+
+
+def _headers(config: ProviderConfig) -> CIMultiDict[str]:
+    headers = CIMultiDict(
+        {
+            "Content-Type": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": f"telefonist/{__version__}",
+        }
+    )
+    if config.api_key:
+        headers["Authorization"] = f"Bearer {config.api_key}"
+    headers.update(config.headers)
+    for name, value in headers.items():
+        if not f"{name}{value}".isprintable() or not f"{name}{value}".isascii():
+            setting = "api_key" if name == "Authorization" else f"headers.{name!r}"
+            raise ConfigurationError(
+                f"providers.{config.name}.{setting}: holds a line break or a character that no header may hold."
+            )
+    return headers

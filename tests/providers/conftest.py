@@ -1,0 +1,37 @@
+"""What the provider tests share: a fake upstream, and providers that are configured for it."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from telefonist.providers.base import Provider
+from telefonist.providers.registry import build_provider, new_session
+from telefonist.types import ProviderConfig
+from tests.fakes.openai_upstream import FakeOpenAI
+
+MakeProvider = Callable[..., Provider]
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[FakeOpenAI]:
+    async with FakeOpenAI() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+async def make_provider(upstream: FakeOpenAI) -> AsyncIterator[MakeProvider]:
+    """Make providers of the fake upstream; keyword arguments change their row."""
+    async with new_session() as session:
+
+        def make(**changes: Any) -> Provider:
+            row = ProviderConfig("fake", "openai", base_url=upstream.base_url, api_key=upstream.api_key)
+            return build_provider(replace(row, **changes), session)
+
+        yield make
+
+
+@pytest.fixture
+def provider(make_provider: MakeProvider) -> Provider:
+    return make_provider()
