@@ -7,7 +7,7 @@ from telefonist.channels.callback_payload import callback_payload
 from telefonist.channels.callback_url import host_of
 from telefonist.core.conversations import message_tokens, prompt
 from telefonist.core.generation import Answer, Generator
-from telefonist.core.mailbox import Worker, insist
+from telefonist.core.mailbox import AtHand, Worker, insist
 from telefonist.errors import LeaseLost, TelefonistError
 from telefonist.logs import get_logger, message_text
 from telefonist.storage.turns import Turns
@@ -42,15 +42,17 @@ class Answerer:
         self._generating: dict[str, asyncio.Task[Answer]] = {}
         self._cancelled: deque[str] = deque(maxlen=REMEMBERED_CANCELLATIONS)
 
-    async def work(self, lease: Lease, at_hand: PendingDelivery | None) -> None:  # noqa: ARG002  the other side's
+    async def work(self, lease: Lease, at_hand: AtHand) -> None:
         """Answer what waits, one message after the other, while the lease holds."""
         process_id = self._worker.process_id
         current: Lease | None = lease
+        turn = at_hand if isinstance(at_hand, Turn) else None
         while current is not None:
             if self._worker.stopping:
                 await self._worker.give_back(current)
                 return
-            turn = await insist(lambda lease=current: self._turns.load(lease))  # type: ignore[misc]
+            if turn is None:
+                turn = await insist(lambda lease=current: self._turns.load(lease))  # type: ignore[misc]
             if turn is None:
                 raise LeaseLost
             outcome = await self._answer(turn)
@@ -61,7 +63,7 @@ class Answerer:
                 self._worker.start(
                     receipt.delivery_lease, PendingDelivery(outcome.outgoing, turn.account_id, 0, 0, None)
                 )
-            current = receipt.next_lease
+            current, turn = receipt.next_lease, None
 
     def cancel(self, task_id: str) -> None:
         """Stop generating for a task that was cancelled; one that is just being loaded will not begin."""

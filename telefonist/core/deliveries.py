@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from telefonist.channels.callback import CallbackChannel
 from telefonist.channels.callback_url import host_of
-from telefonist.core.mailbox import Worker, insist
+from telefonist.core.mailbox import AtHand, Worker, insist
 from telefonist.core.webhook_secrets import WebhookSecrets
 from telefonist.logs import get_logger
 from telefonist.storage.deliveries import Deliveries
@@ -71,11 +71,11 @@ class Deliverer:
         self._crowd = places_per_host * CROWD
         self._sending: Counter[str] = Counter()
 
-    async def work(self, lease: Lease, at_hand: PendingDelivery | None) -> None:
+    async def work(self, lease: Lease, at_hand: AtHand) -> None:
         """Send what may be sent, in order, until nothing is left or all of it has to wait."""
         process_id = self._worker.process_id
         current: Lease | None = lease
-        pending = at_hand
+        pending = at_hand if isinstance(at_hand, PendingDelivery) else None
         while current is not None:
             if pending is None:
                 pending = await insist(lambda lease=current: self._deliveries.next(lease))  # type: ignore[misc]

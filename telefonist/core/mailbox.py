@@ -17,7 +17,7 @@ from telefonist.errors import LeaseLost, Unavailable
 from telefonist.logs import get_logger, log_context
 from telefonist.storage.mailboxes import Mailboxes
 from telefonist.storage.processes import Processes
-from telefonist.types import Lease, PendingDelivery, Side
+from telefonist.types import Lease, PendingDelivery, Side, Turn
 
 log = get_logger(__name__)
 
@@ -47,10 +47,14 @@ class Rhythm:
     """Wait before asking a database again that was away."""
 
 
+AtHand = Turn | PendingDelivery | None
+"""The first item of a mailbox, where whoever took the lease had it in hand and it need not be read again."""
+
+
 class Handler(Protocol):
     """Works on one side of a conversation."""
 
-    async def work(self, lease: Lease, at_hand: PendingDelivery | None) -> None:
+    async def work(self, lease: Lease, at_hand: AtHand) -> None:
         """Work until the mailbox is empty, has to wait, or the lease is lost (LeaseLost)."""
         ...
 
@@ -112,7 +116,7 @@ class Worker:
         """Say that there is work."""
         self._lanes[side].wake.set()
 
-    def start(self, lease: Lease, at_hand: PendingDelivery | None = None) -> None:
+    def start(self, lease: Lease, at_hand: AtHand = None) -> None:
         """Begin to work under a lease that this process holds; nothing happens when it is already at it."""
         lane = self._lanes[lease.side]
         known = lane.running.get(lease.conversation_id)
@@ -149,7 +153,7 @@ class Worker:
         with suppress(Unavailable):
             await self._processes.leave()
 
-    async def _work(self, lane: _Lane, lease: Lease, at_hand: PendingDelivery | None) -> None:
+    async def _work(self, lane: _Lane, lease: Lease, at_hand: AtHand) -> None:
         with log_context(conversation_id=str(lease.conversation_id)):
             try:
                 await lane.handler.work(lease, at_hand)

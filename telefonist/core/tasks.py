@@ -18,7 +18,7 @@ log = get_logger(__name__)
 class WebhookTasks:
     """What the webhook door asks of the core.
 
-    ``worker`` is the one of this process, if there is one: it is woken without a detour through the database.
+    ``worker`` is the one of this process, if there is one: it gets what it has room for in the statement that takes it.
     """
 
     def __init__(
@@ -58,10 +58,12 @@ class WebhookTasks:
                 ctx={"tokens": tokens, "limit": room},
             )
             raise InvalidInput([problem])
-        room_here = self._worker is not None and self._worker.has_room(Side.IN)
-        accepted = await self._intake.accept(task, caller.account_id, tokens, notify=not room_here)
-        if self._worker is not None:
-            self._worker.wake(Side.IN)
+        worker = self._worker if self._worker is not None and self._worker.has_room(Side.IN) else None
+        lease_to = worker.process_id if worker else None
+        receipt = await self._intake.accept(task, caller.account_id, tokens, lease_to)
+        if receipt.lease is not None and self._worker is not None:
+            self._worker.start(receipt.lease, receipt.turn)
+        accepted = receipt.accepted
         log.info(
             "task_accepted", task_id=str(accepted.task_id), repeated=accepted.repeated, text=message_text(task.message)
         )

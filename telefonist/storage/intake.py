@@ -12,7 +12,7 @@ from telefonist.errors import Conflict
 from telefonist.storage.database import Database
 from telefonist.storage.grouping import Grouped
 from telefonist.storage.mailboxes import CHANNEL
-from telefonist.types import AcceptedTask, NewTask, Side, new_id
+from telefonist.types import AcceptedTask, HistoryMessage, Lease, NewTask, Role, Side, TaskState, Turn, new_id
 
 IDEMPOTENCY_HOURS = 24
 """How long a key is remembered; the same key may be used anew afterwards."""
@@ -46,14 +46,17 @@ WITH incoming AS (
     UNION
     SELECT c.id, c.key FROM conversations c WHERE c.key = ANY($1)
 ), boxes AS (
-    INSERT INTO mailboxes AS m (conversation_id, side, head, tail, epoch, due_at)
-    SELECT known.id, 'in', 0, count(*), 0, now()
+    INSERT INTO mailboxes AS m (conversation_id, side, head, tail, epoch, leased_by, due_at)
+    SELECT known.id, 'in', 0, count(*), 1, $12, now()
     FROM incoming JOIN known USING (key) GROUP BY known.id ORDER BY known.id
     ON CONFLICT (conversation_id, side) DO UPDATE
-        SET tail = m.tail + EXCLUDED.tail, due_at = coalesce(m.due_at, EXCLUDED.due_at)
-    RETURNING conversation_id, tail
+        SET tail = m.tail + EXCLUDED.tail, due_at = coalesce(m.due_at, EXCLUDED.due_at),
+            leased_by = CASE WHEN m.head = m.tail THEN $12 ELSE m.leased_by END,
+            epoch = CASE WHEN m.head = m.tail THEN m.epoch + 1 ELSE m.epoch END
+    RETURNING conversation_id, head, tail, epoch, leased_by
 ), numbered AS (
-    SELECT i.*, known.id AS kept_id,
+    SELECT i.*, known.id AS kept_id, boxes.head, boxes.tail, boxes.epoch,
+        boxes.leased_by = $12 AS leased,
         boxes.tail - count(*) OVER (PARTITION BY known.id)
             + row_number() OVER (PARTITION BY known.id ORDER BY i.ord) AS turn
     FROM incoming i JOIN known USING (key) JOIN boxes ON boxes.conversation_id = known.id
@@ -66,7 +69,8 @@ WITH incoming AS (
 ), woken AS (
     SELECT pg_notify('{CHANNEL}', '{Side.IN}') WHERE $11
 )
-SELECT task_id FROM numbered LEFT JOIN woken ON true
+SELECT task_id, kept_id, turn, head, tail, epoch, coalesce(leased, false) AS leased
+FROM numbered LEFT JOIN woken ON true
 """  # noqa: S608  the channel is a constant
 
 
@@ -76,7 +80,7 @@ class _Request:
     account_id: UUID | None
     task: NewTask
     tokens: int
-    notify: bool
+    lease_to: UUID | None
 
     @property
     def scope(self) -> bytes:
@@ -100,55 +104,105 @@ class _Request:
         return _digest(*(part.encode() for part in parts))
 
 
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What accepting came to: the task, and its conversation's lease where it was free and wanted.
+
+    ``turn`` spares the worker reading back what was just written; it is there when the message opens its conversation.
+    """
+
+    accepted: AcceptedTask
+    lease: Lease | None = None
+    turn: Turn | None = None
+
+
 class Intake:
     """The way in for webhook requests; what it returns is on disk."""
 
     def __init__(self, database: Database) -> None:
-        self._grouped: Grouped[_Request, UUID | Conflict] = Grouped(database.line("accept"), _accept)
+        self._grouped: Grouped[_Request, Receipt | Conflict] = Grouped(database.line("accept"), _accept)
 
-    async def accept(self, task: NewTask, account_id: UUID | None, tokens: int, *, notify: bool) -> AcceptedTask:
+    async def accept(self, task: NewTask, account_id: UUID | None, tokens: int, lease_to: UUID | None) -> Receipt:
         """Store a request and put it into its conversation's mailbox.
 
-        ``tokens`` is the message's share of the window; ``notify`` wakes workers in other processes. Raises Conflict
-        when the idempotency key was used with another body within 24 hours, and Unavailable.
+        ``tokens`` is the message's share of the window. A conversation that nobody works on is leased in the same
+        statement to the process ``lease_to``; where that is None, workers elsewhere are woken. Raises Conflict when the
+        idempotency key was used with another body within 24 hours, and Unavailable.
         """
-        task_id = new_id()
-        kept = await self._grouped.submit(_Request(task_id, account_id, task, tokens, notify))
-        if isinstance(kept, Conflict):
-            raise kept
-        return AcceptedTask(kept, task.external_id, repeated=kept != task_id)
+        receipt = await self._grouped.submit(_Request(new_id(), account_id, task, tokens, lease_to))
+        if isinstance(receipt, Conflict):
+            raise receipt
+        return receipt
 
 
-async def _accept(connection: asyncpg.Connection, requests: Sequence[_Request]) -> list[UUID | Conflict]:
+async def _accept(connection: asyncpg.Connection, requests: Sequence[_Request]) -> list[Receipt | Conflict]:
     if not any(request.task.idempotency_key for request in requests):
-        await _store(connection, requests)
-        return [request.task_id for request in requests]
+        stored = await _store(connection, requests)
+        return [stored[request.task_id] for request in requests]
     async with connection.transaction():
-        results = await _resolve_keys(connection, requests)
-        fresh = [request for request, kept in zip(requests, results, strict=True) if kept == request.task_id]
-        await _store(connection, fresh)
-    return results
+        kept = await _resolve_keys(connection, requests)
+        fresh = [request for request, task_id in zip(requests, kept, strict=True) if task_id == request.task_id]
+        stored = await _store(connection, fresh)
+    return [
+        stored.get(request.task_id) or _repeated(request, task_id)
+        for request, task_id in zip(requests, kept, strict=True)
+    ]
 
 
-async def _store(connection: asyncpg.Connection, requests: Sequence[_Request]) -> None:
+async def _store(connection: asyncpg.Connection, requests: Sequence[_Request]) -> dict[UUID, Receipt]:
     """Write the requests; a conversation made by another process in the same instant is met in a second round."""
-    while requests:
+    stored: dict[UUID, Receipt] = {}
+    waiting = {request.task_id: request for request in requests}
+    while waiting:
+        group = list(waiting.values())
         rows = await connection.fetch(
             ACCEPT,
-            [request.conversation_key for request in requests],
-            [new_id() for _ in requests],
-            [request.account_id for request in requests],
-            [request.task.external_id for request in requests],
-            [request.task.callback_url for request in requests],
-            [request.task_id for request in requests],
-            [request.task.message for request in requests],
-            [request.tokens for request in requests],
-            [request.task.model for request in requests],
-            [request.task.metadata for request in requests],
-            any(request.notify for request in requests),
+            [request.conversation_key for request in group],
+            [new_id() for _ in group],
+            [request.account_id for request in group],
+            [request.task.external_id for request in group],
+            [request.task.callback_url for request in group],
+            [request.task_id for request in group],
+            [request.task.message for request in group],
+            [request.tokens for request in group],
+            [request.task.model for request in group],
+            [request.task.metadata for request in group],
+            any(request.lease_to is None for request in group),
+            next((request.lease_to for request in group if request.lease_to), None),
         )
-        stored = {row["task_id"] for row in rows}
-        requests = [request for request in requests if request.task_id not in stored]
+        for row in rows:
+            request = waiting.pop(row["task_id"])
+            stored[request.task_id] = _receipt(request, row)
+    return stored
+
+
+def _receipt(request: _Request, row: asyncpg.Record) -> Receipt:
+    task = request.task
+    accepted = AcceptedTask(request.task_id, task.external_id)
+    if not row["leased"]:
+        return Receipt(accepted)
+    lease = Lease(row["kept_id"], Side.IN, row["epoch"], row["head"], row["tail"])
+    if row["turn"] != 1:
+        return Receipt(accepted, lease)
+    turn = Turn(
+        lease=lease,
+        number=1,
+        task_id=request.task_id,
+        account_id=request.account_id,
+        state=TaskState.QUEUED,
+        external_id=task.external_id,
+        callback_url=task.callback_url,
+        model=task.model,
+        metadata=task.metadata,
+        history=(HistoryMessage(Role.USER, task.message),),
+    )
+    return Receipt(accepted, lease, turn)
+
+
+def _repeated(request: _Request, kept: UUID | Conflict) -> Receipt | Conflict:
+    if isinstance(kept, Conflict):
+        return kept
+    return Receipt(AcceptedTask(kept, request.task.external_id, repeated=True))
 
 
 async def _resolve_keys(connection: asyncpg.Connection, requests: Sequence[_Request]) -> list[UUID | Conflict]:

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 import pytest
+
 from telefonist.channels.address_guard import AddressGuard
 from telefonist.channels.callback import CallbackChannel
 from telefonist.core.answering import Answerer

@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
+
 from telefonist.core.conversations import message_tokens
 from telefonist.errors import InvalidInput, ProviderFailed, ProviderRejectedRequest
 from telefonist.types import ChatRequest, TaskState, TaskView
-
 from tests.core.conftest import CALLER, Office, ScriptedModel, open_office
 from tests.fakes.receiver import Receiver
 from tests.waiting import until

@@ -4,10 +4,10 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+
 from telefonist.core.deliveries import RetrySchedule
 from telefonist.errors import Conflict
 from telefonist.types import AcceptedTask, DeliveryAttempt, DeliveryState, DeliveryView
-
 from tests.core.conftest import CALLER, SECRET, Office, ScriptedModel, open_office
 from tests.fakes.receiver import Receiver, hang, redirect, reply, reset, unused_port
 from tests.waiting import until

@@ -4,7 +4,6 @@ import asyncio
 
 from telefonist.core.mailbox import Rhythm
 from telefonist.types import ChatRequest, Side, TaskState
-
 from tests.core.conftest import Office, ScriptedModel, open_office
 from tests.fakes.receiver import Receiver
 from tests.waiting import until
@@ -110,6 +109,13 @@ async def test_a_stopping_worker_finishes_what_it_began_and_gives_back_the_rest(
 
 async def test_two_workers_share_the_work_and_keep_every_order(dsn: str) -> None:
     first, second = ScriptedModel(), ScriptedModel()
+    echo = first.answer
+
+    async def unhurried(request: ChatRequest) -> str:
+        await asyncio.sleep(0.02)
+        return await echo(request)
+
+    first.answer = unhurried
     async with (
         Receiver() as receiver,
         open_office(dsn, first, in_flight=5) as one,

@@ -14,7 +14,13 @@ URL = "https://example.com/callback"
 
 
 async def accept(intake: Intake, message: str, conversation: str = "c", account: UUID | None = None) -> AcceptedTask:
-    return await intake.accept(NewTask(message, URL, conversation, "demo"), account, 1, notify=False)
+    return (await intake.accept(NewTask(message, URL, conversation, "demo"), account, 1, None)).accepted
+
+
+async def keyed(
+    intake: Intake, message: str, *, url: str = URL, account: UUID | None = None, metadata: str | None = None
+) -> AcceptedTask:
+    return (await intake.accept(NewTask(message, url, "c", "demo", metadata, "order-7"), account, 1, None)).accepted
 
 
 async def turns(database: Database) -> list[tuple[str, list[int]]]:
@@ -53,10 +59,7 @@ async def test_accounts_do_not_share_conversations_of_the_same_name(database: Da
 
 async def test_an_idempotency_key_holds_across_processes(dsn: str) -> None:
     databases = [Database(dsn) for _ in range(3)]
-    task = NewTask("pay", URL, "c", "demo", '{"b": 1, "a": 2}', "order-7")
-    receipts = await asyncio.gather(
-        *(Intake(database).accept(task, None, 1, notify=False) for database in databases for _ in range(3))
-    )
+    receipts = await asyncio.gather(*(keyed(Intake(database), "pay") for database in databases for _ in range(3)))
     assert len({receipt.task_id for receipt in receipts}) == 1
     assert await turns(databases[0]) == [("c", [1])]
     for database in databases:
@@ -65,19 +68,19 @@ async def test_an_idempotency_key_holds_across_processes(dsn: str) -> None:
 
 async def test_the_same_metadata_in_another_order_is_the_same_request(database: Database) -> None:
     intake = Intake(database)
-    first = await intake.accept(NewTask("a", URL, "c", "demo", '{"b": 1, "a": 2}', "k"), None, 1, notify=False)
-    again = await intake.accept(NewTask("a", URL, "c", "demo", '{"a": 2, "b": 1}', "k"), None, 1, notify=False)
+    first = await keyed(intake, "a", metadata='{"b": 1, "a": 2}')
+    again = await keyed(intake, "a", metadata='{"a": 2, "b": 1}')
     assert again.task_id == first.task_id
     with pytest.raises(Conflict):
-        await intake.accept(NewTask("a", URL, "c", "demo", '{"a": 3, "b": 1}', "k"), None, 1, notify=False)
+        await keyed(intake, "a", metadata='{"a": 3, "b": 1}')
 
 
 async def test_an_idempotency_key_is_forgotten_after_a_day(database: Database) -> None:
     intake = Intake(database)
-    first = await intake.accept(NewTask("a", URL, "c", "demo", None, "k"), None, 1, notify=False)
+    first = await keyed(intake, "a")
     async with database.begin() as connection:
         await connection.exec_driver_sql("UPDATE idempotency_keys SET created_at = now() - interval '25 hours'")
-    second = await intake.accept(NewTask("b", URL, "c", "demo", None, "k"), None, 1, notify=False)
+    second = await keyed(intake, "b")
     assert second.task_id != first.task_id
     assert not second.repeated
 
@@ -85,7 +88,7 @@ async def test_an_idempotency_key_is_forgotten_after_a_day(database: Database) -
 async def test_keys_of_one_caller_mean_nothing_to_another(database: Database) -> None:
     intake = Intake(database)
     tasks = [
-        await intake.accept(NewTask("a", url, "c", "demo", None, "k"), account, 1, notify=False)
+        await keyed(intake, "a", url=url, account=account)
         for url, account in ((URL, None), (URL + "2", None), (URL, new_id()))
     ]
     assert len({task.task_id for task in tasks}) == 3
