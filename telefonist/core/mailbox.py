@@ -7,8 +7,8 @@ that was frozen, cut off or declared dead cannot write any more, whatever it bel
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 from uuid import UUID
@@ -67,6 +67,11 @@ class _Lane:
     handler: Handler
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     running: dict[UUID, tuple[int, "asyncio.Task[None]"]] = field(default_factory=dict)
+    reserved: int = 0
+
+    @property
+    def room(self) -> int:
+        return self.limit - self.reserved - len(self.running)
 
 
 class Worker:
@@ -107,14 +112,18 @@ class Worker:
         """Call ``react`` with the rest of every notification that starts with ``prefix``."""
         self._heard[prefix] = react
 
-    def has_room(self, side: Side) -> bool:
-        """Whether work put now would be taken up here; else other processes are to be woken."""
+    @contextmanager
+    def place(self, side: Side) -> Iterator[UUID | None]:
+        """Keep a place for a conversation about to be leased; gives the process id to lease it to, None when full."""
         lane = self._lanes[side]
-        return len(lane.running) < lane.limit and not self._stopping
-
-    def wake(self, side: Side) -> None:
-        """Say that there is work."""
-        self._lanes[side].wake.set()
+        if self._stopping or lane.room <= 0:
+            yield None
+            return
+        lane.reserved += 1
+        try:
+            yield self.process_id
+        finally:
+            lane.reserved -= 1
 
     def start(self, lease: Lease, at_hand: AtHand = None) -> None:
         """Begin to work under a lease that this process holds; nothing happens when it is already at it."""
@@ -173,7 +182,7 @@ class Worker:
     async def _claim(self, side: Side, lane: _Lane) -> None:
         while not self._stopping:
             lane.wake.clear()
-            room = min(lane.limit - len(lane.running), CLAIM_AT_ONCE)
+            room = min(lane.room, CLAIM_AT_ONCE)
             claimed = 0
             if room > 0:
                 try:

@@ -58,11 +58,13 @@ class WebhookTasks:
                 ctx={"tokens": tokens, "limit": room},
             )
             raise InvalidInput([problem])
-        worker = self._worker if self._worker is not None and self._worker.has_room(Side.IN) else None
-        lease_to = worker.process_id if worker else None
-        receipt = await self._intake.accept(task, caller.account_id, tokens, lease_to)
-        if receipt.lease is not None and self._worker is not None:
-            self._worker.start(receipt.lease, receipt.turn)
+        if self._worker is None:
+            receipt = await self._intake.accept(task, caller.account_id, tokens, None)
+        else:
+            with self._worker.place(Side.IN) as process_id:
+                receipt = await self._intake.accept(task, caller.account_id, tokens, process_id)
+                if receipt.lease is not None:
+                    self._worker.start(receipt.lease, receipt.turn)
         accepted = receipt.accepted
         log.info(
             "task_accepted", task_id=str(accepted.task_id), repeated=accepted.repeated, text=message_text(task.message)

@@ -1,7 +1,7 @@
 """One database: an SQLAlchemy engine for everyday statements, lines for the grouped ones."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import asyncpg
 from sqlalchemy import text
@@ -27,6 +27,7 @@ class Database:
             max_overflow=POOL_SIZE,
             hide_parameters=True,
         )
+        self._repeatable = self.engine.execution_options(isolation_level="REPEATABLE READ")
         self._lines: list[Line] = []
 
     def line(self, name: str) -> Line:
@@ -35,21 +36,16 @@ class Database:
         self._lines.append(line)
         return line
 
-    @asynccontextmanager
-    async def begin(self) -> AsyncIterator[AsyncConnection]:
+    def begin(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Open a transaction that commits when the block ends.
 
         Raises Unavailable when the database is away; then nothing of the block is known to be stored.
         """
-        try:
-            async with self.engine.begin() as connection:
-                yield connection
-        except DBAPIError as error:
-            if error.connection_invalidated or isinstance(error.__cause__, DISCONNECTED):
-                raise Unavailable(seconds=RETRY_AFTER) from error
-            raise
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise Unavailable(seconds=RETRY_AFTER) from error
+        return _transaction(self.engine)
+
+    def snapshot(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Open a transaction whose statements all see the same moment; raises Unavailable."""
+        return _transaction(self._repeatable)
 
     async def check(self) -> None:
         """Ask the database for a sign of life; raises Unavailable."""
@@ -69,3 +65,16 @@ class Database:
             command_timeout=STATEMENT_TIMEOUT,
             server_settings={"application_name": "telefonist"},
         )
+
+
+@asynccontextmanager
+async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    try:
+        async with engine.begin() as connection:
+            yield connection
+    except DBAPIError as error:
+        if error.connection_invalidated or isinstance(error.__cause__, DISCONNECTED):
+            raise Unavailable(seconds=RETRY_AFTER) from error
+        raise
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise Unavailable(seconds=RETRY_AFTER) from error

@@ -31,9 +31,9 @@ FIND_KEYS = "SELECT digest, request_digest, task_id FROM idempotency_keys WHERE 
 ACCEPT = f"""
 WITH incoming AS (
     SELECT * FROM unnest($1::bytea[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::text[],
-                         $8::int[], $9::text[], $10::text[]) WITH ORDINALITY
+                         $8::int[], $9::text[], $10::text[], $11::uuid[]) WITH ORDINALITY
         AS t (key, conversation_id, account_id, external_id, callback_url, task_id, content, tokens, model, metadata,
-              ord)
+              lease_to, ord)
 ), made AS (
     INSERT INTO conversations AS c (id, key, account_id, door, external_id, callback_url)
     SELECT DISTINCT ON (key) conversation_id, key, account_id, 'webhook', external_id, callback_url
@@ -47,16 +47,16 @@ WITH incoming AS (
     SELECT c.id, c.key FROM conversations c WHERE c.key = ANY($1)
 ), boxes AS (
     INSERT INTO mailboxes AS m (conversation_id, side, head, tail, epoch, leased_by, due_at)
-    SELECT known.id, 'in', 0, count(*), 1, $12, now()
+    SELECT known.id, 'in', 0, count(*), 1, (array_agg(lease_to) FILTER (WHERE lease_to IS NOT NULL))[1], now()
     FROM incoming JOIN known USING (key) GROUP BY known.id ORDER BY known.id
     ON CONFLICT (conversation_id, side) DO UPDATE
         SET tail = m.tail + EXCLUDED.tail, due_at = coalesce(m.due_at, EXCLUDED.due_at),
-            leased_by = CASE WHEN m.head = m.tail THEN $12 ELSE m.leased_by END,
+            leased_by = CASE WHEN m.head = m.tail THEN EXCLUDED.leased_by ELSE m.leased_by END,
             epoch = CASE WHEN m.head = m.tail THEN m.epoch + 1 ELSE m.epoch END
     RETURNING conversation_id, head, tail, epoch, leased_by
 ), numbered AS (
     SELECT i.*, known.id AS kept_id, boxes.head, boxes.tail, boxes.epoch,
-        boxes.leased_by = $12 AS leased,
+        coalesce(boxes.leased_by = i.lease_to, false) AS leased,
         boxes.tail - count(*) OVER (PARTITION BY known.id)
             + row_number() OVER (PARTITION BY known.id ORDER BY i.ord) AS turn
     FROM incoming i JOIN known USING (key) JOIN boxes ON boxes.conversation_id = known.id
@@ -67,9 +67,9 @@ WITH incoming AS (
     INSERT INTO tasks (id, conversation_id, turn, account_id, callback_url, model, metadata, state)
     SELECT task_id, kept_id, turn, account_id, callback_url, model, metadata::json, 'queued' FROM numbered
 ), woken AS (
-    SELECT pg_notify('{CHANNEL}', '{Side.IN}') WHERE $11
+    SELECT pg_notify('{CHANNEL}', '{Side.IN}') WHERE $12
 )
-SELECT task_id, kept_id, turn, head, tail, epoch, coalesce(leased, false) AS leased
+SELECT task_id, kept_id, turn, head, tail, epoch, leased
 FROM numbered LEFT JOIN woken ON true
 """  # noqa: S608  the channel is a constant
 
@@ -167,8 +167,8 @@ async def _store(connection: asyncpg.Connection, requests: Sequence[_Request]) -
             [request.tokens for request in group],
             [request.task.model for request in group],
             [request.task.metadata for request in group],
+            [request.lease_to for request in group],
             any(request.lease_to is None for request in group),
-            next((request.lease_to for request in group if request.lease_to), None),
         )
         for row in rows:
             request = waiting.pop(row["task_id"])

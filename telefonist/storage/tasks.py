@@ -77,7 +77,7 @@ class Tasks:
         A task without an account is reached by anybody who knows its id.
         """
         query = _views().where(tasks.c.id == task_id, tasks.c.account_id.is_not_distinct_from(account_id))
-        async with self._database.begin() as connection:
+        async with self._database.snapshot() as connection:
             row = (await connection.execute(query)).first()
             if row is None:
                 return None

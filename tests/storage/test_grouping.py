@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 import asyncpg
 import pytest
@@ -59,8 +60,8 @@ async def test_a_database_that_is_away_is_said_and_met_again(database: Database)
         await connection.exec_driver_sql(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'telefonist test'"
         )
-    with pytest.raises(Unavailable):
-        await grouped.submit(2)
+    with suppress(Unavailable):  # unless the loss was noticed before: then it is met again at once
+        assert await grouped.submit(2) == 4
     assert await grouped.submit(3) == 6
 
 
