@@ -14,7 +14,10 @@ from typing import Any
 from telefonist.errors import ConfigurationError
 
 UNPRIVILEGED = ("telefonist", "nobody", "daemon")
-"""Users that root may hand PostgreSQL to; a system user ``telefonist`` of its own is the tidiest."""
+"""Users that root may hand a new cluster to.
+
+Other programs run as ``nobody`` too, and could read the data; a system user ``telefonist`` keeps it from them.
+"""
 
 ENVIRONMENT: Mapping[str, str] = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 """All that PostgreSQL sees of our environment: keys and tokens stay with us, and its messages come in English."""

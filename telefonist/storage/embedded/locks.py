@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self, TypeVar
 
+from telefonist.errors import ConfigurationError
+
 T = TypeVar("T")
 
 POLL_SECONDS = 0.01
@@ -42,18 +44,18 @@ class Patience:
 
 
 class FileLock:
-    """One open lock file; every method raises OSError where the file system has no locks."""
+    """One open lock file; raises OSError where the file system has no locks."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor = open_shared_file(path, os.O_RDWR)
 
     def share(self, patience: Patience, seconds: float) -> None:
-        """Take the lock beside others who share it; raises TimeoutError."""
+        """Take the lock beside others who share it; raises ConfigurationError when it stays taken."""
         self._take(fcntl.LOCK_SH, patience, seconds)
 
     def take_alone(self, patience: Patience, seconds: float) -> None:
-        """Take the lock when nobody else has it; raises TimeoutError."""
+        """Take the lock when nobody else has it; raises ConfigurationError when it stays taken."""
         self._take(fcntl.LOCK_EX, patience, seconds)
 
     def became_ours_alone(self) -> bool:
@@ -68,7 +70,10 @@ class FileLock:
 
     def _take(self, operation: int, patience: Patience, seconds: float) -> None:
         if not patience.wait_for(lambda: self._try(operation), seconds):
-            raise TimeoutError(f"another process has held {self._path} for {seconds:.0f} s")
+            raise ConfigurationError(
+                f"Another Telefonist has been starting or stopping the database for {seconds:.0f} s: it holds "
+                f"{self._path}. Look at what it does, end it, and start again."
+            )
 
     def _try(self, operation: int) -> bool:
         try:

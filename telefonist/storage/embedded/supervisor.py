@@ -104,7 +104,7 @@ class EmbeddedPostgres:
             if self._postmaster is None or self._cluster is None:
                 continue
             if loop.time() - trimmed > TRIM_SECONDS:
-                await asyncio.to_thread(self._cluster.trim_log)
+                await asyncio.to_thread(_trim_log, self._cluster)
                 trimmed = loop.time()
             if is_alive(self._postmaster):
                 continue
@@ -174,10 +174,17 @@ class EmbeddedPostgres:
         )
 
 
+def _trim_log(cluster: Cluster) -> None:
+    try:
+        cluster.trim_log()
+    except OSError as error:
+        log.warning("embedded_postgres_log_not_trimmed", reason=str(error))
+
+
 async def _to_its_end(work: Callable[[Patience], T]) -> T:
     """Run blocking work in a thread; a caller that is cancelled hurries it and waits, for it must not go on unseen."""
     patience = Patience()
-    running = asyncio.ensure_future(asyncio.to_thread(work, patience))
+    running = asyncio.create_task(asyncio.to_thread(work, patience))
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:

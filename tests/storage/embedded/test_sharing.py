@@ -24,9 +24,7 @@ async def test_data_outlasts_a_stop(data: Path, system_dir: Path) -> None:
     await server.stop()
 
 
-async def test_a_command_joins_a_running_server_and_leaves_it_running(
-    data: Path, system_dir: Path, other: Others
-) -> None:
+async def test_a_command_joins_a_server_and_leaves_it_running(data: Path, system_dir: Path, other: Others) -> None:
     async with EmbeddedPostgres(data, system_dir=system_dir) as server:
         assert server.info
         command = other(data)
@@ -88,5 +86,5 @@ async def test_another_process_that_takes_too_long_is_told(
     await server.stop()
     with (data / "postgres.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(ConfigurationError, match=r"another process has held .*postgres\.lock"):
+        with pytest.raises(ConfigurationError, match=r"Another Telefonist .*postgres\.lock"):
             await server.start()
