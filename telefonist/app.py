@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from telefonist import __version__
 from telefonist.channels.address_guard import AddressGuard
@@ -22,6 +23,7 @@ from telefonist.doors import callback_probe, documentation, health, webhook
 from telefonist.doors.auth import AccessPolicy
 from telefonist.doors.errors import install_error_handlers
 from telefonist.doors.middleware import RequestMiddleware
+from telefonist.doors.thin import ThinRoutes
 from telefonist.errors import Unavailable
 from telefonist.memory.local import LocalRateLimiter
 from telefonist.providers.registry import Providers
@@ -106,7 +108,7 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
         yield House(settings, database, embedded, secrets, catalog, guard, worker, processes, tasks, notes)
 
 
-def build_web(house: House) -> FastAPI:
+def build_web(house: House) -> ASGIApp:
     """Put the doors in front of the core."""
     settings = house.settings
     limiter = LocalRateLimiter()
@@ -125,16 +127,17 @@ def build_web(house: House) -> FastAPI:
         redoc_url=None,
     )
     rate_limit = settings.doors.webhook.rate_limit
+    accept = webhook.acceptor(house.tasks, policy, limiter, house.guard, rate_limit)
     for routes in (
-        webhook.router(house.tasks, policy, limiter, house.guard, rate_limit),
+        webhook.router(accept, house.tasks, policy),
         callback_probe.router(policy, limiter, rate_limit),
         health.router(__version__, house.check),
         documentation.router(),
     ):
         app.include_router(routes)
     install_error_handlers(app)
-    app.add_middleware(RequestMiddleware, body_limit=int(settings.limits.body))
-    return app
+    thin = ThinRoutes(app, {("POST", "/webhook"): accept})
+    return RequestMiddleware(thin, body_limit=int(settings.limits.body))
 
 
 def _employ(

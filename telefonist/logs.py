@@ -38,6 +38,9 @@ _SECRET_VALUE = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+_NEVER_SECRET = frozenset(
+    {"request_id", "task_id", "conversation_id", "message_id", "method", "state", "side", "model", "code"}
+)  # our own words and ids on every line of the hot path: not searched
 _SHORTEST = 5  # characters: no pattern above matches less
 _DEEPEST = 8
 _message_text_is_logged = False
@@ -83,7 +86,7 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     Numbers and truth values stay, so that ``prompt_tokens`` can be counted. Anything that is not plain data is turned
     into text here, where it can be searched, rather than by the renderer.
     """
-    return {name: _redacted(name, value) for name, value in event.items()}
+    return {name: value if name in _NEVER_SECRET else _redacted(name, value) for name, value in event.items()}
 
 
 def _redacted(name: str, value: Any, depth: int = 0) -> Any:

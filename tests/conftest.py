@@ -1,11 +1,14 @@
 """What every room's tests share: a real PostgreSQL, a fresh database for each test that asks for one."""
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
 import pytest
+
 from telefonist.storage.database import Database
 from telefonist.storage.embedded import EmbeddedPostgres
 from telefonist.storage.migrate import migrate
@@ -15,15 +18,25 @@ TEMPLATE = "migrated"
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """Run the embedded PostgreSQL for the whole session; gives the DSN of a database to connect to first."""
-    server = EmbeddedPostgres(Path(tmp_path_factory.mktemp("postgres")))
-    info = asyncio.run(server.start())
-    try:
-        asyncio.run(_make_template(info.dsn))
-        yield info.dsn
-    finally:
-        asyncio.run(server.stop())
+    with open_folder() as folder:
+        server = EmbeddedPostgres(folder)
+        info = asyncio.run(server.start())
+        try:
+            asyncio.run(_make_template(info.dsn))
+            yield info.dsn
+        finally:
+            asyncio.run(server.stop())
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """Make a temporary folder that PostgreSQL's own user can enter, unlike pytest's; it is removed in the end."""
+    with tempfile.TemporaryDirectory(prefix="telefonist-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ host (RFC 3986; hosts as in the WHATWG URL Standard, section 3.5).
 import re
 import string
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Any
 from urllib.parse import quote
@@ -64,6 +65,7 @@ def check_callback_url(url: str, guard: AddressGuard) -> CallbackUrl:
     return parsed
 
 
+@lru_cache(maxsize=4096)
 def host_of(url: str) -> str:
     """Give the ``host:port`` by which deliveries to ``url`` are kept apart from those to other receivers.
 
