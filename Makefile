@@ -21,7 +21,7 @@ lint: ## check style, types, who imports whom, and the files themselves
 	$(INSTALL) dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
+	@$(BIN)/mypy telefonist tests bench scripts
 	@$(BIN)/lint-imports
 	@$(BIN)/python scripts/check_files.py
 

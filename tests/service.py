@@ -35,6 +35,7 @@ COMMAND = Path(sys.executable).with_name("telefonist")
 INHERITED = ("PATH", "HOME", "TMPDIR")
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
+RUN_SECONDS = 60.0
 LONGEST_LINE = 1 << 22
 
 
@@ -74,7 +75,7 @@ class Service:
     """
 
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
-        self._folder = folder
+        self.folder = folder
         self._arguments = arguments or ("serve",)
         self._environment = environment
         self._process: asyncio.subprocess.Process | None = None
@@ -133,7 +134,7 @@ class Service:
         self._process = await asyncio.create_subprocess_exec(
             COMMAND,
             *self._arguments,
-            cwd=self._folder,
+            cwd=self.folder,
             env={name: os.environ[name] for name in INHERITED if name in os.environ}
             | {"LANG": "C.UTF-8", "TELEFONIST_PORT": "0"}
             | self._environment,
@@ -238,12 +239,12 @@ class Finished:
     errors: str
 
 
-async def run(folder: Path, *arguments: str, timeout: float = 60.0, **environment: str) -> Finished:
-    """Run a command to its end."""
+async def run(folder: Path, *arguments: str, **environment: str) -> Finished:
+    """Run a command to its end, for a minute at most."""
     process = Service(folder, *arguments, **environment)
     await process.start()
     try:
-        status = await process.ended(timeout)
+        status = await process.ended(RUN_SECONDS)
     finally:
         await process.kill()
     return Finished(status, "\n".join(process.output), "\n".join(process.errors))

@@ -98,7 +98,7 @@ async def test_after_kill_9_the_next_start_adopts_the_database_and_its_stop_ends
 async def test_a_taken_port_is_told_before_anything_is_started(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        finished = await run(folder, "serve", TELEFONIST_PORT=str(port), timeout=20)
+        finished = await run(folder, "serve", TELEFONIST_PORT=str(port))
     assert finished.status == 1
     assert finished.output == ""
     assert len(finished.errors.splitlines()) == 1
