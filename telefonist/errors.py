@@ -10,7 +10,7 @@
     ├── AuthenticationRequired       401
     ├── SignatureInvalid             401  a signed message that cannot be trusted
     ├── AccessDenied                 403
-    ├── Unavailable                  503  with Retry-After: storage away, shutting down
+    ├── Unavailable                  503  with Retry-After: storage or Redis away, shutting down
     ├── LeaseLost                         never leaves the house: somebody else works on that conversation now
     ├── ConfigurationError                stops the start; its text says what to do
     └── ProviderError                502  an upstream model; ``repeatable`` says whether a second try is safe

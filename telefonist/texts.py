@@ -310,6 +310,10 @@ Telefonist is on the line: {url}
         "ru": "База данных сейчас недоступна. Повторите через {seconds} с.",
         "en": "The database is unavailable right now. Try again in {seconds} s.",
     },
+    "memory_unavailable": {
+        "ru": "Сейчас нельзя проверить, сколько запросов уже было. Повторите через {seconds} с.",
+        "en": "How many requests there were cannot be checked right now. Try again in {seconds} s.",
+    },
     "shutting_down": {
         "ru": "Сервис останавливается. Повторите через {seconds} с.",
         "en": "The service is shutting down. Try again in {seconds} s.",

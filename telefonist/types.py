@@ -82,6 +82,14 @@ class ProviderConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class Token:
+    """What a provider gave us to show with every request until a moment (aware UTC)."""
+
+    value: str = field(repr=False)
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """What clients ask for by name: where it is served, how much it reads and what it costs.
 
@@ -232,6 +240,14 @@ class Outgoing:
     message_id: UUID
     callback_url: str
     body: bytes
+
+
+class Owner(StrEnum):
+    """Who answers in a conversation; ``waiting``: a person was called and nobody has come yet."""
+
+    BOT = "bot"
+    WAITING = "waiting"
+    OPERATOR = "operator"
 
 
 class Side(StrEnum):
