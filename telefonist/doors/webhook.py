@@ -54,8 +54,12 @@ class WebhookRequest(BaseModel):
         description="Which conversation this belongs to; without it the callback URL tells.",
         examples=["first"],
     )
-    model: str | None = Field(default=None, description="A model's name; without it the default one answers.")
-    metadata: Any = Field(default=None, description="Anything of yours; it comes back in the callback.")
+    model: str | None = Field(
+        default=None, description="A model's name; without it the default one answers.", examples=["demo"]
+    )
+    metadata: Any = Field(
+        default=None, description="Anything of yours; it comes back in the callback.", examples=[{"order": 7}]
+    )
 
 
 def acceptor(
