@@ -127,7 +127,7 @@ class _Trip:
             awaited.cancel()
 
     def _too_late(self, task: Json) -> Exception:
-        seconds = round(self._patience)
+        seconds = f"{self._patience:g}"
         if task["state"] in _STAGES:
             return stopped("trip_no_model", self._screen.language, seconds=seconds, model=task["model"])
         tries = task["attempts"]
