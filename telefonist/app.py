@@ -1,5 +1,7 @@
 """The composition root: builds everything once, in order, and takes it down in the reverse order."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -24,7 +26,8 @@ from telefonist.doors.auth import AccessPolicy
 from telefonist.doors.errors import install_error_handlers
 from telefonist.doors.middleware import RequestMiddleware
 from telefonist.doors.thin import ThinRoutes
-from telefonist.errors import Unavailable
+from telefonist.errors import ConfigurationError, Unavailable
+from telefonist.logs import get_logger
 from telefonist.memory.local import LocalRateLimiter
 from telefonist.providers.registry import Providers
 from telefonist.settings import Settings, read_or_make_secret
@@ -40,10 +43,16 @@ from telefonist.storage.turns import Turns
 from telefonist.storage.webhook_secrets import WebhookSecretStore
 from telefonist.types import Side
 
+log = get_logger(__name__)
+
 ProcessKind = Literal["serve", "web", "worker", "command"]
 
 OUTGOING_PER_WORKER = 5000
 """Conversations whose callbacks one worker has under way at once; one that waits for a slow host costs little."""
+
+
+DATABASE_PATIENCE = 30.0
+"""Seconds to wait at the start for a database that is away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +99,8 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
             dsn, notes = info.dsn, notes + info.notes
         database = Database(dsn)
         stack.push_async_callback(database.close)
-        await migrate(database.engine)
+        await _reach(database, settings)
+        await migrate(database)
         guard = AddressGuard(settings.delivery.allowed_networks, allow_loopback=settings.loopback_is_open)
         secrets = WebhookSecrets(WebhookSecretStore(database, master), settings.delivery.signing_secrets)
         catalog = Catalog(settings.models, settings.default_model)
@@ -138,6 +148,24 @@ def build_web(house: House) -> ASGIApp:
     install_error_handlers(app)
     thin = ThinRoutes(app, {("POST", "/webhook"): accept})
     return RequestMiddleware(thin, body_limit=int(settings.limits.body))
+
+
+async def _reach(database: Database, settings: Settings) -> None:
+    """Wait for a database that starts at the same time as we do, as containers' databases like to."""
+    deadline = time.monotonic() + DATABASE_PATIENCE
+    while True:
+        try:
+            await database.check()
+        except Unavailable as error:
+            if settings.database_url is None or time.monotonic() > deadline:
+                raise ConfigurationError(
+                    f"The database cannot be reached ({error.__cause__}). Check that PostgreSQL runs, and that "
+                    "DATABASE_URL names its host, port, database, user and password."
+                ) from error
+            log.warning("waiting_for_database", seconds_left=round(deadline - time.monotonic()))
+            await asyncio.sleep(1.0)
+        else:
+            return
 
 
 def _employ(

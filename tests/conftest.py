@@ -65,7 +65,7 @@ def with_database(dsn: str, name: str) -> str:
 async def _make_template(dsn: str) -> None:
     await _command(dsn, f"CREATE DATABASE {TEMPLATE}")
     database = Database(with_database(dsn, TEMPLATE))
-    await migrate(database.engine)
+    await migrate(database)
     await database.close()
 
 

@@ -93,8 +93,9 @@ class Deliveries:
     """
 
     def __init__(self, database: Database) -> None:
-        self._loading: Grouped[Lease, PendingDelivery | None] = Grouped(database.line("next delivery"), _next)
-        self._resting: Grouped[tuple[UUID, Lease], Lease | None] = Grouped(database.line("rest"), _rest)
+        retries = database.line("retries")
+        self._loading: Grouped[Lease, PendingDelivery | None] = Grouped(retries, _next)
+        self._resting: Grouped[tuple[UUID, Lease], Lease | None] = Grouped(retries, _rest)
         self._recording: Grouped[tuple[UUID, DeliveryOutcome], Lease | None] = Grouped(database.line("record"), _record)
 
     async def next(self, lease: Lease) -> PendingDelivery | None:

@@ -51,18 +51,18 @@ class Mailboxes:
 
     def __init__(self, database: Database) -> None:
         self._dsn = database.dsn
-        self._lines = {side: database.line(f"claim {side}") for side in Side}
+        self._line = database.line("claim")
 
     async def claim(self, process_id: UUID, side: Side, limit: int) -> list[Lease]:
         """Take up to ``limit`` conversations that have work on that side, the longest due first."""
-        rows = await self._lines[side].run(lambda connection: connection.fetch(CLAIM, process_id, side.value, limit))
+        rows = await self._line.run(lambda connection: connection.fetch(CLAIM, process_id, side.value, limit))
         return [Lease(row["conversation_id"], side, row["epoch"], row["head"], row["tail"]) for row in rows]
 
     async def let_go(self, process_id: UUID, leases: Sequence[Lease], due_in: float = 0.0) -> None:
         """Give leases back with their work undone; it is due again after ``due_in`` seconds."""
         if not leases:
             return
-        await self._lines[leases[0].side].run(
+        await self._line.run(
             lambda connection: connection.execute(
                 LET_GO,
                 process_id,
@@ -75,7 +75,7 @@ class Mailboxes:
 
     async def held(self, process_id: UUID) -> list[Lease]:
         """List what the database believes this process holds."""
-        rows = await self._lines[Side.IN].run(
+        rows = await self._line.run(
             lambda connection: connection.fetch(
                 "SELECT conversation_id, side, epoch, head, tail FROM mailboxes WHERE leased_by = $1", process_id
             )
