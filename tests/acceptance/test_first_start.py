@@ -5,34 +5,30 @@ import re
 import shutil
 import signal
 import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
+import pytest
+
+from tests.fakes.receiver import Receiver
 from tests.service import Service, processes_below, run
-from tests.waiting import until
 
 SECRET = re.compile(r"whsec_[A-Za-z0-9+/]{32,}={0,2}")
 
 
-async def ask(service: Service, text: str = "Привет! Запомни слово: маяк") -> str:
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with Receiver() as receiver:
+        yield receiver
+
+
+async def ask(service: Service, callback_url: str, text: str = "Привет! Запомни слово: маяк") -> str:
     """Send a message and give its task's id."""
-    body = {"message": text, "callback_url": f"{service.url}/callback", "conversationId": "first"}
+    body = {"message": text, "callback_url": callback_url, "conversationId": "first"}
     response = await service.client.post("/webhook", json=body)
     assert response.status_code == 202, response.text
     task_id: str = response.json()["task_id"]
     return task_id
-
-
-async def answered(service: Service, task_id: str) -> dict[str, Any]:
-    """Wait for the callback of a task."""
-
-    async def arrived() -> dict[str, Any] | None:
-        items = (await service.client.get("/callback")).json()["items"]
-        return next((item["body"] for item in items if item["body"]["task_id"] == task_id), None)
-
-    body = await until(arrived)
-    assert body is not None
-    return body
 
 
 def names_in(folder: Path) -> list[str]:
@@ -53,26 +49,27 @@ async def test_the_first_start_needs_no_settings_and_answers_a_message(folder: P
     async with Service(folder) as service:
         health = await service.client.get("/health")
         assert (health.status_code, health.json()["status"]) == (200, "ok")
-        answer = await answered(service, await ask(service))
-        assert answer["status"] == "succeeded"
-        assert "маяк" in answer["generated_response"]
+        await ask(service, f"{service.url}/callback")
+        await service.wait_for_log("request", method="POST", path="/callback", status=200)
+        (arrived,) = (await service.client.get("/callback")).json()["items"]
+        assert arrived["body"]["status"] == "succeeded"
+        assert "маяк" in arrived["body"]["generated_response"]
         assert f"{service.url}/webhook" in said(service)
     assert names_in(folder) == ["data"]
 
 
-async def test_ctrl_c_ends_it_quietly_and_the_next_start_goes_on_from_there(folder: Path) -> None:
+async def test_ctrl_c_ends_it_quietly_and_the_next_start_goes_on_from_there(folder: Path, receiver: Receiver) -> None:
     async with Service(folder) as service:
-        task_id = await ask(service)
-        await answered(service, task_id)
+        await ask(service, receiver.url)
+        await receiver.wait_for(1)
         port = service.url.rpartition(":")[2]
         assert await service.stop(signal.SIGINT) == 0
         assert complaints(service) == []
     assert processes_below(folder) == []
     async with Service(folder, TELEFONIST_PORT=port) as service:
-        task = (await service.client.get(f"/tasks/{task_id}")).json()
-        assert task["task_id"] == task_id
-        again = await answered(service, await ask(service, "Какое слово я просил запомнить?"))
-        assert "маяк" in again["generated_response"]
+        await ask(service, receiver.url, "Какое слово я просил запомнить?")
+        _, second = await receiver.wait_for(2)
+        assert "маяк" in second.json["generated_response"]
 
 
 async def test_sigterm_ends_it_as_quietly_in_any_language(folder: Path) -> None:
@@ -84,8 +81,7 @@ async def test_sigterm_ends_it_as_quietly_in_any_language(folder: Path) -> None:
 
 async def test_after_kill_9_the_next_start_adopts_the_database_and_its_stop_ends_that(folder: Path) -> None:
     async with Service(folder) as service:
-        task_id = await ask(service)
-        await answered(service, task_id)
+        task_id = await ask(service, f"{service.url}/callback")
         await service.kill()
     orphaned = {process.pid for process in processes_below(folder, "postgres")}
     assert orphaned
@@ -119,18 +115,18 @@ async def test_where_the_database_lives_is_said_when_its_user_cannot_enter_the_d
             assert (elsewhere is not None) == (os.geteuid() == 0)
             database = elsewhere or closed / "data"
             assert processes_below(database / "postgres", "postgres")
-            await answered(service, await ask(service))
         assert processes_below(database) == []
     finally:
         if elsewhere is not None:
             shutil.rmtree(elsewhere)
 
 
-async def test_the_web_and_a_worker_run_as_processes_of_their_own(folder: Path) -> None:
+async def test_the_web_and_a_worker_run_as_processes_of_their_own(folder: Path, receiver: Receiver) -> None:
     async with Service(folder, "serve", "--no-worker") as web:
-        task_id = await ask(web)
+        await ask(web, receiver.url)
         async with Service(folder, "worker"):
-            assert (await answered(web, task_id))["status"] == "succeeded"
+            (answer,) = await receiver.wait_for(1)
+            assert answer.json["status"] == "succeeded"
 
 
 async def test_the_webhook_secret_is_printed_alone_beside_a_running_service(folder: Path) -> None:
@@ -139,7 +135,7 @@ async def test_the_webhook_secret_is_printed_alone_beside_a_running_service(fold
         assert SECRET.fullmatch(first.output)
         assert (first.status, first.errors) == (0, "")
         assert second == first
-        await answered(service, await ask(service))
+        assert (await service.client.get("/ready")).status_code == 200
 
 
 async def test_the_webhook_secret_is_printed_with_no_service_and_leaves_nothing_running(folder: Path) -> None:
