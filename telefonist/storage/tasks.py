@@ -24,6 +24,9 @@ from telefonist.types import (
 REOPEN_LIMIT = 500
 """Deliveries that one statement sends again; more are taken in rounds."""
 
+# Whoever changes pending deliveries from outside counts as a put, done at once if need be: a worker that is about to rest
+# compares ``tail``, sees that its picture is old, and looks again.
+
 LOCK_OUT = """
 SELECT conversation_id FROM mailboxes WHERE side = 'out' AND conversation_id = ANY(:conversations)
 ORDER BY conversation_id FOR UPDATE
@@ -60,7 +63,7 @@ WITH withdrawn AS (
     UPDATE deliveries SET state = 'cancelled', finished_at = now() WHERE task_id = :task AND state = 'pending'
     RETURNING conversation_id
 )
-UPDATE mailboxes m SET head = m.head + 1, due_at = CASE WHEN m.tail > m.head + 1 THEN now() END
+UPDATE mailboxes m SET tail = m.tail + 1, head = m.head + 2, due_at = CASE WHEN m.tail > m.head + 1 THEN now() END
 FROM withdrawn w WHERE m.conversation_id = w.conversation_id AND m.side = 'out'
 """
 
