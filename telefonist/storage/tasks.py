@@ -24,7 +24,7 @@ from telefonist.types import (
 REOPEN_LIMIT = 500
 """Deliveries that one statement sends again; more are taken in rounds."""
 
-# Whoever changes pending deliveries from outside counts as a put, done at once if need be: a worker that is about to rest
+# Changing pending deliveries from outside counts as a put (and as done, where it is): a worker that is about to rest
 # compares ``tail``, sees that its picture is old, and looks again.
 
 LOCK_OUT = """
