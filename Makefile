@@ -1,7 +1,7 @@
 # make help tells what there is to make. PYTHON=/path/to/python3.12 chooses the Python that .venv is made with.
 
 .DEFAULT_GOAL := install
-.PHONY: install run test lint lock clean help
+.PHONY: install run test test-deep lint lock clean help
 
 PYTHON ?=
 INSTALL = @PYTHON='$(PYTHON)' sh scripts/install.sh
@@ -16,6 +16,10 @@ run: install ## serve on http://127.0.0.1:8080 until Ctrl-C
 test: ## run the tests: make test ARGS='-k webhook'
 	$(INSTALL) dev
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-deep: ## run the faults under much more work, which takes minutes
+	$(INSTALL) dev
+	@$(BIN)/python -m pytest -m deep $(ARGS)
 
 lint: ## check style, types, who imports whom, and the files themselves
 	$(INSTALL) dev
@@ -40,4 +44,4 @@ clean: ## remove .venv and the caches; the data stays
 	find telefonist tests scripts -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## tell what there is to make
-	@sed -n 's/^\([a-z]*\):.*## /  make \1  	/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1  	/p' Makefile
