@@ -8,6 +8,7 @@ import typer
 
 from telefonist import __version__
 from telefonist.commands import database, models, running, trip, webhook
+from telefonist.commands.terminal import terminal_language
 from telefonist.errors import TelefonistError
 from telefonist.settings import load_settings
 
@@ -85,5 +86,5 @@ def main() -> None:
     try:
         app()
     except TelefonistError as error:
-        sys.stderr.write(f"telefonist: {error}\n")
+        sys.stderr.write(f"telefonist: {error.text(terminal_language())}\n")
         sys.exit(1)

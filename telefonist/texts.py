@@ -15,23 +15,33 @@ TEXTS: Mapping[str, Mapping[Language, str]] = {
         "ru": """
 Телефонист на линии: {url}
   модели: {models}
-  попробуйте:
-    curl -i {url}/webhook -H 'content-type: application/json' \\
-      -d '{{"message": "Привет! Запомни слово: маяк", "callback_url": "{url}/callback", "conversationId": "first"}}'
-    curl {url}/callback                 # какие ответы пришли
-    .venv/bin/telefonist demo           # весь путь сообщения, прямо в терминале
-  документация: {url}/docs       остановить: Ctrl-C
-""",
+  документация: {url}/docs       остановить: Ctrl-C""",
         "en": """
 Telefonist is on the line: {url}
   models: {models}
-  try next:
+  documentation: {url}/docs       stop: Ctrl-C""",
+    },
+    "try_next": {
+        "ru": """  попробуйте:
     curl -i {url}/webhook -H 'content-type: application/json' \\
-      -d '{{"message": "Hello! Remember the word: lighthouse", "callback_url": "{url}/callback"}}'
+      -d '{{"message": "Привет! Запомни слово: маяк", "callback_url": "{url}/callback", "conversationId": "1"}}'
+    curl {url}/callback                 # какие ответы пришли
+    .venv/bin/telefonist demo           # весь путь сообщения, прямо в терминале
+""",
+        "en": """  try next:
+    curl -i {url}/webhook -H 'content-type: application/json' \\
+      -d '{{"message": "Hello! Remember: lighthouse", "callback_url": "{url}/callback", "conversationId": "1"}}'
     curl {url}/callback                 # the answers that arrived
     .venv/bin/telefonist demo           # the whole trip of a message, in the terminal
-  documentation: {url}/docs       stop: Ctrl-C
 """,
+    },
+    "nobody_let_in": {
+        "ru": "  пока никого не впускаю: сервис доступен не только этой машине, а TELEFONIST_ANONYMOUS не «on»\n",
+        "en": "  nobody is let in yet: others than this machine can reach it, and TELEFONIST_ANONYMOUS is not 'on'\n",
+    },
+    "open_to_all": {
+        "ru": "  внимание: TELEFONIST_ANONYMOUS=on, отвечаю всякому, кто сюда достучится\n",
+        "en": "  mind: TELEFONIST_ANONYMOUS=on, everybody who reaches this address is answered\n",
     },
     "redelivering": {
         "ru": "Отправляю снова для {host}: {count}",

@@ -1,10 +1,15 @@
 """``telefonist models``: what can be asked for."""
 
+import sys
+
 from rich.console import Console
 from rich.table import Table
 
 from telefonist.settings import Settings
 from telefonist.types import MICROCREDITS
+
+PIPE_WIDTH = 200
+"""Columns where there is no terminal whose width could be asked: nothing is cut for a script."""
 
 
 def show(settings: Settings) -> None:
@@ -21,7 +26,7 @@ def show(settings: Settings) -> None:
             _credits(model.input_price),
             _credits(model.output_price),
         )
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
 
 
 def _credits(microcredits: int) -> str:

@@ -175,10 +175,16 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _say_ready(house: House, listener: socket.socket) -> None:
+    settings = house.settings
     host, port = listener.getsockname()[:2]
-    url = house.settings.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    url = settings.public_url or f"http://{f'[{reachable}]' if ':' in reachable else reachable}:{port}"
     log.info("ready", url=url, default_model=house.catalog.default.name)
     for note in house.notes:
         say(note)
-    names = ", ".join(model.name for model in house.catalog.models)
-    say(render("serve_ready", terminal_language(), {"url": url, "models": names, "port": port}))
+    language = terminal_language()
+    say(render("serve_ready", language, {"url": url, "models": ", ".join(m.name for m in house.catalog.models)}))
+    if settings.loopback_is_open and settings.anonymous != "off":
+        say(render("try_next", language, {"url": url}))
+    else:
+        say(render("open_to_all" if settings.anonymous == "on" else "nobody_let_in", language))
