@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from typing import Any
 
 from telefonist.channels.callback_payload import callback_payload
 from telefonist.channels.callback_url import host_of
@@ -28,7 +29,7 @@ from telefonist.types import (
 log = get_logger(__name__)
 
 REMEMBERED_CANCELLATIONS = 100
-"""Notices kept for tasks that are read from the database at the moment in which they are cancelled."""
+"""Notices kept, to tell a cancelled task from a stopping worker and one just being loaded from one that may begin."""
 
 
 class Answerer:
@@ -39,7 +40,7 @@ class Answerer:
         self._turns = turns
         self._generator = generator
         self._system_prompt = system_prompt
-        self._generating: dict[str, asyncio.Task[Answer]] = {}
+        self._generating: dict[str, asyncio.Task[Any]] = {}
         self._cancelled: deque[str] = deque(maxlen=REMEMBERED_CANCELLATIONS)
 
     async def work(self, lease: Lease, at_hand: AtHand) -> None:
@@ -67,27 +68,23 @@ class Answerer:
 
     def cancel(self, task_id: str) -> None:
         """Stop generating for a task that was cancelled; one that is just being loaded will not begin."""
+        self._cancelled.append(task_id)
         generating = self._generating.get(task_id)
         if generating is not None:
             generating.cancel()
-        else:
-            self._cancelled.append(task_id)
 
     async def _answer(self, turn: Turn) -> TurnOutcome:
         key = str(turn.task_id)
         if turn.state is not TaskState.QUEUED or key in self._cancelled:
             return _nothing(turn)
-        messages = prompt(self._system_prompt, turn.history)
-        generating = asyncio.create_task(self._generator.complete(turn.model, messages))
-        self._generating[key] = generating
+        self._generating[key] = _current_task()
         try:
-            answer = await asyncio.shield(generating)
+            answer = await self._generator.complete(turn.model, prompt(self._system_prompt, turn.history))
         except TelefonistError as error:
             return self._failed(turn, error)
         except asyncio.CancelledError:
-            if generating.cancelled() and not _being_cancelled():
+            if key in self._cancelled and _current_task().uncancel() == 0:
                 return _nothing(turn)
-            generating.cancel()
             raise
         except Exception:
             log.exception("generation_failed", task_id=key)
@@ -140,6 +137,7 @@ def _nothing(turn: Turn) -> TurnOutcome:
     return TurnOutcome(turn=turn, answer=None, answer_tokens=0, model=None, usage=None, failure=None, outgoing=None)
 
 
-def _being_cancelled() -> bool:
+def _current_task() -> asyncio.Task[Any]:
     current = asyncio.current_task()
-    return current is not None and current.cancelling() > 0
+    assert current is not None, "handlers run as tasks"  # noqa: S101
+    return current
