@@ -9,8 +9,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from telefonist.errors import Unavailable
-from telefonist.storage.lines import CONNECT_TIMEOUT, DISCONNECTED, RETRY_AFTER, STATEMENT_TIMEOUT, Line
+from telefonist.storage.lines import CONNECT_TIMEOUT, DISCONNECTED, RETRY_AFTER, STATEMENT_TIMEOUT, Line, Outage
 
+POOL = "everyday pool"
 POOL_SIZE = 5
 """Connections of the everyday pool; grouped statements have their own lines."""
 
@@ -29,10 +30,11 @@ class Database:
         )
         self._repeatable = self.engine.execution_options(isolation_level="REPEATABLE READ")
         self._lines: list[Line] = []
+        self._outage = Outage()
 
     def line(self, name: str) -> Line:
         """Give a connection of its own to one kind of grouped statement."""
-        line = Line(self.dsn, name)
+        line = Line(self.dsn, name, self._outage)
         self._lines.append(line)
         return line
 
@@ -41,11 +43,11 @@ class Database:
 
         Raises Unavailable when the database is away; then nothing of the block is known to be stored.
         """
-        return _transaction(self.engine)
+        return self._transaction(self.engine)
 
     def snapshot(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Open a transaction whose statements all see the same moment; raises Unavailable."""
-        return _transaction(self._repeatable)
+        return self._transaction(self._repeatable)
 
     async def check(self) -> None:
         """Ask the database for a sign of life; raises Unavailable."""
@@ -66,15 +68,19 @@ class Database:
             server_settings={"application_name": "telefonist"},
         )
 
+    @asynccontextmanager
+    async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            if error.connection_invalidated or isinstance(error.__cause__, DISCONNECTED):
+                raise self._unavailable(error.__cause__ or error) from error
+            raise
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise self._unavailable(error) from error
+        self._outage.passed(POOL)
 
-@asynccontextmanager
-async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    try:
-        async with engine.begin() as connection:
-            yield connection
-    except DBAPIError as error:
-        if error.connection_invalidated or isinstance(error.__cause__, DISCONNECTED):
-            raise Unavailable(seconds=RETRY_AFTER) from error
-        raise
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise Unavailable(seconds=RETRY_AFTER) from error
+    def _unavailable(self, error: BaseException) -> Unavailable:
+        self._outage.failed(POOL, error)
+        return Unavailable(seconds=RETRY_AFTER)

@@ -8,6 +8,9 @@ from typing import TypeVar
 import asyncpg
 
 from telefonist.errors import Unavailable
+from telefonist.logs import get_logger
+
+log = get_logger(__name__)
 
 Result = TypeVar("Result")
 
@@ -31,6 +34,36 @@ DISCONNECTED = (
 )
 """What asyncpg raises when the server went away, restarts or is full (``cannot switch to state`` included)."""
 
+REASONS = 20
+"""Different reasons that the log is told of within one outage."""
+
+
+class Outage:
+    """Says in the log that the database fails us and why, once for each reason, and when all is well again.
+
+    Connections that find out are many, and each of them tries again several times a second.
+    """
+
+    def __init__(self) -> None:
+        self._failing: set[str] = set()
+        self._reasons: set[str] = set()
+
+    def failed(self, name: str, error: BaseException) -> None:
+        """Hear from the connection of that name that it failed."""
+        self._failing.add(name)
+        reason = _reason(error)
+        if reason not in self._reasons and len(self._reasons) < REASONS:
+            self._reasons.add(reason)
+            log.error("database_unavailable", reason=reason)
+
+    def passed(self, name: str) -> None:
+        """Hear from the connection of that name that it works."""
+        if name in self._failing:
+            self._failing.remove(name)
+            if not self._failing:
+                self._reasons.clear()
+                log.info("database_available")
+
 
 class Line:
     """One database connection, opened when first needed, used by one caller at a time and dropped after a fault.
@@ -38,9 +71,10 @@ class Line:
     A pool would reset the connection after every use, which costs a round trip on the hot path.
     """
 
-    def __init__(self, dsn: str, name: str) -> None:
+    def __init__(self, dsn: str, name: str, outage: Outage) -> None:
         self._dsn = dsn
         self._name = name
+        self._outage = outage
         self._lock = asyncio.Lock()
         self._connection: asyncpg.Connection | None = None
         self._refused_until = 0.0
@@ -53,15 +87,18 @@ class Line:
         async with self._lock:
             connection = await self._connected()
             try:
-                return await work(connection)
+                result = await work(connection)
             except ValueError:
                 raise
             except DISCONNECTED as error:
                 self._drop()
+                self._outage.failed(self._name, error)
                 raise Unavailable(seconds=RETRY_AFTER) from error
             except asyncio.CancelledError:
                 self._drop()
                 raise
+            self._outage.passed(self._name)
+            return result
 
     async def close(self) -> None:
         """Close the connection once nobody uses it."""
@@ -84,6 +121,7 @@ class Line:
             )
         except (*DISCONNECTED, asyncpg.PostgresError) as error:
             self._refused_until = time.monotonic() + 0.2
+            self._outage.failed(self._name, error)
             raise Unavailable(seconds=RETRY_AFTER) from error
         return self._connection
 
@@ -91,3 +129,14 @@ class Line:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
+
+
+def _reason(error: BaseException) -> str:
+    """Give the server's or the system's own words; what asyncpg says of a dead connection is about asyncpg."""
+    match error:
+        case asyncpg.InterfaceError() | asyncpg.InternalClientError() | asyncpg.PostgresConnectionError():
+            return "the connection was lost"
+        case TimeoutError():
+            return "no answer in time"
+        case _:
+            return str(error).partition("\n")[0]

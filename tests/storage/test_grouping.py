@@ -10,7 +10,7 @@ import pytest
 from telefonist.errors import Unavailable
 from telefonist.storage.database import Database
 from telefonist.storage.grouping import Grouped
-from telefonist.storage.lines import Line
+from telefonist.storage.lines import Line, Outage
 
 
 class Doubler:
@@ -66,7 +66,7 @@ async def test_a_database_that_is_away_is_said_and_met_again(database: Database)
 
 
 async def test_a_database_that_never_answers_is_unavailable() -> None:
-    line = Line("postgresql://nobody@127.0.0.1:1/nothing", "test")
+    line = Line("postgresql://nobody@127.0.0.1:1/nothing", "test", Outage())
     with pytest.raises(Unavailable):
         await line.run(lambda connection: connection.execute("SELECT 1"))
     database = Database("postgresql://nobody@127.0.0.1:1/nothing")
