@@ -25,7 +25,7 @@ lint: ## check style, types, who imports whom, and the files themselves
 	$(INSTALL) dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy telefonist tests bench scripts
+	@$(BIN)/mypy telefonist tests scripts $(wildcard bench)
 	@$(BIN)/lint-imports
 	@$(BIN)/python scripts/check_files.py
 
