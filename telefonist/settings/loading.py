@@ -52,7 +52,7 @@ def load_settings(environ: Mapping[str, str] | None = None, directory: Path | No
         providers=catalogue.providers,
         models=catalogue.models,
         default_model=catalogue.default_model,
-        notes=(*notes_on_names(environment, names), *_notes_on_redis(document), *catalogue.notes),
+        notes=(*notes_on_names(environment, names), *_notes_on_redis(document, environment), *catalogue.notes),
     )
 
 
@@ -108,7 +108,9 @@ def _validate(
         return None
 
 
-def _notes_on_redis(document: Document) -> list[str]:
+def _notes_on_redis(document: Document, environment: Environment) -> list[str]:
     if document.redis.url and document.redis.host:
         return ["REDIS_URL and REDIS_HOST are both set: REDIS_URL is used."]
+    if not document.redis.url and not document.redis.host and environment.mentions("REDIS_PORT"):
+        return ["REDIS_PORT has no effect without REDIS_HOST."]
     return []

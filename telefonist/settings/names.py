@@ -21,7 +21,6 @@ PLANNED: Mapping[str, Collection[str]] = {
     "accounts": ("TELEFONIST_REGISTRATION", "TELEFONIST_START_CREDITS", "TELEFONIST_ADMIN_PASSWORD"),
 }
 """Names that are reserved for what is not built yet: they never stop the start, and a note says they do nothing."""
-WITHOUT_EFFECT: Mapping[str, Collection[str]] = {**PLANNED, "Redis": ("REDIS_URL", "REDIS_HOST", "REDIS_PORT")}
 
 
 def closest(name: str, known: Iterable[str], cutoff: float = 0.75) -> str:
@@ -57,7 +56,7 @@ def unknown_names(environment: Environment, settings: Iterable[str]) -> list[str
 def notes_on_names(environment: Environment, settings: Iterable[str]) -> list[str]:
     """Say which names have no effect although they look as if they should."""
     notes = []
-    for feature, names in WITHOUT_EFFECT.items():
+    for feature, names in PLANNED.items():
         given = [name for name in names if environment.mentions(name)]
         if given:
             notes.append(f"{', '.join(given)}: {feature} is not part of this version yet, so this has no effect.")

@@ -156,7 +156,7 @@ class LogSettings(Table):
 
 
 class RedisSettings(Table):
-    """Where Redis is, as a URL or, where there is none, as host and port."""
+    """Where Redis is, as a URL or, where there is none, as host and port; and what happens without it."""
 
     url: Annotated[
         RedisUrl | None,
@@ -168,6 +168,10 @@ class RedisSettings(Table):
         Host | None, Setting("a host name or address", "localhost", "REDIS_HOST", in_file=False, secret=True)
     ] = None
     port: Annotated[Port, Field(ge=1), Setting("a port from 1 to 65535", 6379, "REDIS_PORT", in_file=False)] = 6379
+    away: Annotated[
+        Literal["allow", "refuse"], LowerCase, Setting("allow or refuse", "refuse", "TELEFONIST_REDIS_AWAY")
+    ] = "allow"
+    """While Redis is away: ``allow`` lets each process count requests for itself, ``refuse`` answers them with 503."""
 
 
 class Options(Table):

@@ -11,7 +11,7 @@ import typer
 from telefonist.cli import app
 from telefonist.settings import Settings, load_settings
 from telefonist.settings.declaration import declared, fields_of
-from telefonist.settings.names import PLANNED, WITHOUT_EFFECT, with_files
+from telefonist.settings.names import PLANNED, with_files
 from telefonist.settings.rows import Document as SettingsDocument
 from telefonist.settings.rows import ModelRow, ProviderRow
 from tests.acceptance.markdown import ROOT, Document, documents, read
@@ -90,13 +90,13 @@ def test_the_readme_says_the_same_in_both_languages() -> None:
 def test_the_table_of_settings_is_complete() -> None:
     configuration = read("docs/configuration.md")
     rows = {row[0].strip("`"): row[1].strip("`") for row in SETTINGS_TABLE}
-    keys = {env: ".".join(keys) for env, keys in ENVIRONMENT.items() if keys[0] not in ("keys", "redis")}
+    keys = {env: ".".join(keys) for env, keys in ENVIRONMENT.items() if keys[0] != "keys"}
     in_file = {setting.env for _, setting in declared(SettingsDocument) if setting.in_file}
     assert rows == {env: key if env in in_file else "—" for env, key in keys.items()}
     named = {name for row in configuration.table("Environment | |") for name in re.findall(r"`(\w+)`", row[0])}
     assert named == {env for env, keys in ENVIRONMENT.items() if keys[0] == "keys"}
     waiting = {name for row in configuration.table("For | |") for name in re.findall(r"`(\w+)`", row[1])}
-    assert waiting == {name for names in WITHOUT_EFFECT.values() for name in names}
+    assert waiting == {name for names in PLANNED.values() for name in names}
 
 
 @pytest.mark.parametrize(("heading", "row"), [("`[[providers]]`", ProviderRow), ("`[[models]]`", ModelRow)])

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from telefonist.errors import ConfigurationError
 from telefonist.settings import Settings, load_settings
 

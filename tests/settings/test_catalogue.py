@@ -1,9 +1,9 @@
 """Which providers and models there are, from the keys and from telefonist.toml."""
 
 import pytest
+
 from telefonist.settings import Settings
 from telefonist.types import Model, ProviderConfig
-
 from tests.settings.conftest import Folder
 
 DEMO = ["demo", "demo-slow", "demo-failing"]
@@ -123,10 +123,7 @@ def test_a_name_that_two_upstreams_offer_belongs_to_the_first(folder: Folder) ->
         ({"TELEGRAM_BOT_TOKEN": "x"}, "TELEGRAM_BOT_TOKEN: the Telegram bot is not part of this version yet"),
         ({"TELEFONIST_START_CREDITS": "5"}, "TELEFONIST_START_CREDITS: accounts is not part of this version yet"),
         ({"TELEFONIST_ADMIN_PASSWORD_FILE": "x"}, "TELEFONIST_ADMIN_PASSWORD: "),
-        (
-            {"REDIS_HOST": "redis", "REDIS_PORT": "6379"},
-            "REDIS_HOST, REDIS_PORT: Redis is not part of this version yet",
-        ),
+        ({"REDIS_PORT": "6379"}, "REDIS_PORT has no effect without REDIS_HOST"),
     ],
 )
 def test_what_has_no_effect_is_noted_and_does_not_stop_the_start(
@@ -141,7 +138,8 @@ def test_what_has_no_effect_is_noted_and_does_not_stop_the_start(
 def test_the_dotenv_of_a_webhook_service_with_redis_starts(folder: Folder) -> None:
     settings = folder.start(dotenv="OPENROUTER_API_KEY=sk-or-1\n\nREDIS_HOST=redis\n\nREDIS_PORT=6379\n")
     assert settings.default_model == OPENROUTER[0]
-    assert settings.redis_url == "redis://redis:6379/0"
+    assert (settings.redis_url, settings.redis.away) == ("redis://redis:6379/0", "allow")
+    assert settings.notes == ()
 
 
 def test_the_dotenv_of_a_chatgpt_and_gigachat_service_starts(folder: Folder) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from telefonist.settings import Settings
 from telefonist.settings.declaration import Keys, declared
 from telefonist.settings.names import PLANNED
 from telefonist.settings.problems import as_text, as_toml
 from telefonist.settings.rows import Document
-
 from tests.settings.conftest import Folder
 
 ROOT = Path(__file__).parents[2]
@@ -102,7 +102,7 @@ def test_everything_in_the_file_example_can_be_switched_on(folder: Folder) -> No
 def test_the_table_examples_of_the_file_show_the_defaults(folder: Folder) -> None:
     shown = tomllib.loads(SWITCHED_ON_TOML)
     plain = folder.start()
-    for table in ("limits", "log"):
+    for table in ("limits", "redis", "log"):
         for key, value in shown[table].items():
             assert getattr(getattr(plain, table), key) == (1 << 20 if value == "1 MiB" else value)
     for key in shown["delivery"].keys() - {"allowed_networks", "headers"}:

@@ -1,9 +1,9 @@
 """What somebody reads whose settings are wrong."""
 
 import pytest
+
 from telefonist.errors import ConfigurationError
 from telefonist.settings import load_settings
-
 from tests.settings.conftest import Folder
 
 

@@ -7,6 +7,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
+
 from telefonist.errors import ConfigurationError
 from telefonist.settings import read_or_make_secret
 

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from telefonist.settings import load_settings
 
+from telefonist.settings import load_settings
 from tests.settings.conftest import Folder
 
 

@@ -3,8 +3,8 @@
 from ipaddress import ip_network
 
 import pytest
-from telefonist.settings import Settings
 
+from telefonist.settings import Settings
 from tests.settings.conftest import Folder
 
 SECRET = "s" * 32
