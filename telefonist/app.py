@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,7 +28,9 @@ from telefonist.doors.middleware import RequestMiddleware
 from telefonist.doors.thin import ThinRoutes
 from telefonist.errors import ConfigurationError, Unavailable
 from telefonist.logs import get_logger
-from telefonist.memory.local import LocalRateLimiter
+from telefonist.memory.base import Memory
+from telefonist.memory.local import open_local_memory
+from telefonist.memory.redis import open_redis_memory
 from telefonist.providers.registry import Providers
 from telefonist.settings import Settings, read_or_make_secret
 from telefonist.storage.database import Database
@@ -65,6 +67,7 @@ class House:
     secrets: WebhookSecrets
     catalog: Catalog
     guard: AddressGuard
+    memory: Memory
     worker: Worker | None
     processes: Processes | None
     tasks: WebhookTasks
@@ -104,10 +107,12 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
         guard = AddressGuard(settings.delivery.allowed_networks, allow_loopback=settings.loopback_is_open)
         secrets = WebhookSecrets(WebhookSecretStore(database, master), settings.delivery.signing_secrets)
         catalog = Catalog(settings.models, settings.default_model)
+        memory = await stack.enter_async_context(_memory(settings, kind))
         worker, processes = None, None
         if kind != "command":
             processes = Processes(database, kind)
-            await processes.register(same_machine=embedded is not None)
+            stack.push_async_callback(_leave, processes)
+            await _take_place(processes, settings, kind, same_machine=embedded is not None)
         if processes is not None and kind in ("serve", "worker"):
             providers = await stack.enter_async_context(await Providers.open(settings.providers))
             channel = await stack.enter_async_context(_callback_channel(settings, guard))
@@ -115,13 +120,13 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
             _employ(worker, settings, database, catalog, providers, channel, secrets)
         prompt = settings.system_prompt_for(settings.doors.webhook)
         tasks = WebhookTasks(Intake(database), Tasks(database), catalog, prompt, worker)
-        yield House(settings, database, embedded, secrets, catalog, guard, worker, processes, tasks, notes)
+        yield House(settings, database, embedded, secrets, catalog, guard, memory, worker, processes, tasks, notes)
 
 
 def build_web(house: House) -> ASGIApp:
     """Put the doors in front of the core."""
     settings = house.settings
-    limiter = LocalRateLimiter()
+    limiter = house.memory.limiter
     policy = AccessPolicy(
         anonymous=settings.anonymous,
         listens_on_loopback=settings.listens_on_loopback,
@@ -166,6 +171,31 @@ async def _reach(database: Database, settings: Settings) -> None:
             await asyncio.sleep(1.0)
         else:
             return
+
+
+def _memory(settings: Settings, kind: ProcessKind) -> AbstractAsyncContextManager[Memory]:
+    if settings.redis_url is None or kind == "command":
+        return open_local_memory()
+    return open_redis_memory(settings.redis_url, settings.redis.away)
+
+
+async def _take_place(processes: Processes, settings: Settings, kind: ProcessKind, *, same_machine: bool) -> None:
+    """Enter the list of processes; raises ConfigurationError for a second one that would need Redis and has none."""
+    if kind == "worker" or settings.redis_url is not None:
+        await processes.register(same_machine=same_machine)
+        return
+    other = await processes.register_alone(same_machine=same_machine)
+    if other is not None:
+        raise ConfigurationError(
+            f"Another process serves the web on this database: pid {other.pid} on host {other.host}, since "
+            f"{other.started_at:%Y-%m-%d %H:%M:%S} UTC. Several of them share rate limits and live events through "
+            "Redis: set REDIS_URL for each of them, or stop that one first. Workers need no Redis: telefonist worker."
+        )
+
+
+async def _leave(processes: Processes) -> None:
+    with suppress(Unavailable):
+        await processes.leave()
 
 
 def _employ(

@@ -61,6 +61,7 @@ async def _serve(settings: Settings, listener: socket.socket, kind: ProcessKind)
             serving = asyncio.create_task(server.serve(sockets=[listener]))
 
             async def drain() -> None:
+                house.memory.events.close()
                 server.should_exit = True
                 await asyncio.wait([serving])
 
@@ -97,8 +98,6 @@ async def _run(
     await drain()
     if house.worker is not None:
         await house.worker.stop(max(0.0, house.settings.grace - (time.monotonic() - started)))
-    elif house.processes is not None:
-        await house.processes.leave()
     for task in [told, *background]:
         task.cancel()
     await asyncio.gather(told, *background, return_exceptions=True)

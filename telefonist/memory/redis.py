@@ -77,7 +77,7 @@ class RedisEvents:
         self._channel = f"telefonist:{link.database}:events"
         self._quiet = quiet
         self._here = LocalEvents()
-        self._subscribed = asyncio.Event()
+        self._tried = asyncio.Event()
         self._untold = asyncio.Event()
 
     async def publish(self, topic: str, data: str = "") -> None:
@@ -95,12 +95,12 @@ class RedisEvents:
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
-        """Hear the other processes while the block lasts."""
+        """Hear the other processes while the block lasts, from its beginning if Redis is there."""
         tasks = [asyncio.create_task(self._hear()), asyncio.create_task(self._own_up())]
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._link.time_limit):
-                    await self._subscribed.wait()
+                    await self._tried.wait()
             yield
         finally:
             self.close()
@@ -121,7 +121,7 @@ class RedisEvents:
             try:
                 async with self._link.subscription(self._channel) as subscription:
                     self._here.tell_missed()
-                    self._subscribed.set()
+                    self._tried.set()
                     if interrupted:
                         log.info("events_resumed")
                     interrupted = False
@@ -130,6 +130,7 @@ class RedisEvents:
                 if not interrupted:
                     log.warning("events_interrupted", reason=str(error) or "no answer")
                 interrupted = True
+                self._tried.set()
             await asyncio.sleep(self._link.retry_every)
 
     async def _hand_on(self, subscription: PubSub) -> None:
