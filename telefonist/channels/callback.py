@@ -6,7 +6,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
 from ssl import SSLContext
 from types import TracebackType
@@ -41,6 +41,9 @@ _OURS = re.compile(
 )
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?")
+
+
+Ready = Callable[[], Awaitable[None]]
 
 
 class CallbackChannel:
@@ -91,9 +94,12 @@ class CallbackChannel:
             await self._opened.close()
         await self._resolver.close()
 
-    async def send(self, outgoing: Outgoing, secrets: Sequence[bytes | str], attempt: int) -> DeliveryAttempt:
+    async def send(
+        self, outgoing: Outgoing, secrets: Sequence[bytes | str], attempt: int, ready: Ready | None = None
+    ) -> DeliveryAttempt:
         """Make one attempt, numbered from 1, and say how it went.
 
+        ``ready`` is awaited when a place is free and nothing is left to do but to send: the wait may have been long.
         Whatever the receiver does becomes a DeliveryAttempt, whose status alone decides over success: a reply that
         never ends was a success if it began with one. Only cancellation, and secrets that cannot sign, are raised.
         """
@@ -105,6 +111,8 @@ class CallbackChannel:
         if places is None:
             places = self._places[endpoint] = asyncio.Semaphore(self._places_per_host)
         async with places:
+            if ready is not None:
+                await ready()
             return await self._attempt(url, outgoing, secrets, attempt)
 
     async def _attempt(

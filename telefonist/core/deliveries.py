@@ -102,7 +102,7 @@ class Deliverer:
     async def _attempt(self, lease: Lease, pending: PendingDelivery) -> DeliveryOutcome:
         number = pending.attempts + 1
         secrets = await insist(lambda: self._secrets.live(pending.account_id))
-        attempt = await self._channel.send(pending.outgoing, secrets, number)
+        attempt = await self._channel.send(pending.outgoing, secrets, number, self._worker.sure)
         state, wait = self._schedule.after(attempt, pending.tries)
         log.info(
             "callback_sent",

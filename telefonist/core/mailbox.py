@@ -6,6 +6,7 @@ that was frozen, cut off or declared dead cannot write any more, whatever it bel
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -47,6 +48,9 @@ class Rhythm:
     """Wait before asking a database again that was away."""
 
 
+CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""A clock that goes on, where the system has one, while the machine is suspended."""
+
 AtHand = Turn | PendingDelivery | None
 """The first item of a mailbox, where whoever took the lease had it in hand and it need not be read again."""
 
@@ -84,6 +88,8 @@ class Worker:
         self._lanes: dict[Side, _Lane] = {}
         self._heard: dict[str, Callable[[str], None]] = {}
         self._stopping = False
+        self._alive_at = -math.inf
+        self._beaten = asyncio.Event()
 
     @property
     def process_id(self) -> UUID:
@@ -98,6 +104,14 @@ class Worker:
     async def give_back(self, lease: Lease, due_in: float = 0.0) -> None:
         """Let go of a lease with its work undone, to be taken up again after ``due_in`` seconds by anybody."""
         await self._mailboxes.let_go(self.process_id, [lease], due_in)
+
+    async def sure(self) -> None:
+        """Return as soon as nobody else can have our leases: nobody takes them while our heartbeat is that young.
+
+        A worker that slept does not know it. It finds out here, before it does what no epoch can refuse.
+        """
+        while time.clock_gettime(CLOCK) - self._alive_at > self._rhythm.silent:
+            await self._beaten.wait()
 
     @property
     def in_flight(self) -> Mapping[Side, int]:
@@ -201,13 +215,14 @@ class Worker:
     async def _keep_alive(self) -> None:
         steady_since: float | None = None
         while True:
-            started = time.monotonic()
+            started = time.clock_gettime(CLOCK)
             try:
                 if not await self._processes.beat():
                     log.warning("struck_off", process=str(self.process_id))
                     await self._abandon()
                     await self._processes.register(same_machine=False)
                     steady_since = None
+                self._show_alive(started)
                 steady_since = steady_since if steady_since is not None else started
                 trusted = started - steady_since > self._rhythm.silent
                 freed = await self._processes.reap(self._rhythm.silent if trusted else REAP_ORPHANS_ONLY)
@@ -218,6 +233,11 @@ class Worker:
             except Unavailable:
                 steady_since = None
             await asyncio.sleep(self._rhythm.heartbeat)
+
+    def _show_alive(self, at: float) -> None:
+        self._alive_at = at
+        self._beaten.set()
+        self._beaten = asyncio.Event()
 
     async def _reconcile(self) -> None:
         """Give back leases that the database knows and we do not: a commit whose answer never reached us.
