@@ -3,6 +3,9 @@
 import asyncio
 import itertools
 from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -28,32 +31,73 @@ rate_limit = "1000000/second"
 """
 
 
-class EchoingModel(FakeOpenAI):
-    """An upstream that takes its time and repeats the last message."""
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How much is sent, and how long the model takes over each message."""
 
-    def __init__(self, seconds: float) -> None:
+    conversations: int
+    messages: int
+    model_seconds: float
+
+
+class EchoingModel(FakeOpenAI):
+    """An upstream that takes its time and repeats the last message, with ``mark`` behind it."""
+
+    def __init__(self, seconds: float = 0.0, mark: str = "") -> None:
         super().__init__()
         self.seconds = seconds
+        self.mark = mark
+        self.gate: asyncio.Event | None = None
+        """Answers wait for it where there is one."""
         self.default = self._echo
 
     def configure(self, folder: Path) -> None:
         """Make it the only model of the services that start in ``folder``."""
+        folder.mkdir(exist_ok=True)
         text = CONFIGURATION.format(base_url=self.base_url, api_key=self.api_key)
         (folder / "telefonist.toml").write_text(text, encoding="utf-8")
 
+    @property
+    def asked(self) -> list[str]:
+        """The last message of every request, in the order in which they came."""
+        return [request.json["messages"][-1]["content"] for request in self.requests]
+
+    @property
+    def pending(self) -> list[str]:
+        """What it was asked and has not answered to the end."""
+        unanswered = [request for request in self.requests if not request.finished.is_set()]
+        return [request.json["messages"][-1]["content"] for request in unanswered]
+
     async def _echo(self, exchange: Exchange) -> None:
         await asyncio.sleep(self.seconds)
-        await answer(exchange.request.json["messages"][-1]["content"])(exchange)
+        if self.gate is not None:
+            await self.gate.wait()
+        await answer(exchange.request.json["messages"][-1]["content"] + self.mark)(exchange)
 
 
 class Traffic:
-    """Numbered messages of numbered conversations, and which of them were accepted."""
+    """Numbered messages of numbered conversations, which of them were accepted and what came back."""
 
-    def __init__(self, receiver: Receiver, conversations: int, messages: int) -> None:
+    def __init__(self, receiver: Receiver, model: EchoingModel, load: Load) -> None:
         self._receiver = receiver
-        self._conversations = conversations
-        self._messages = messages
+        self._model = model
+        self._load = load
+        self._looked_at = 0
+        self._told: dict[str, Received] = {}
         self.accepted: dict[str, tuple[str, int]] = {}
+
+    @property
+    def total(self) -> int:
+        return self._load.conversations * self._load.messages
+
+    @property
+    def told(self) -> dict[str, Received]:
+        """The first callback of each task, in the order in which they came."""
+        while self._looked_at < len(self._receiver.requests):
+            request = self._receiver.requests[self._looked_at]
+            self._told.setdefault(request.json["task_id"], request)
+            self._looked_at += 1
+        return self._told
 
     async def send(self, url: str) -> None:
         """Send everything, each conversation in its order and all at once; a request that failed is sent again.
@@ -62,37 +106,53 @@ class Traffic:
         """
         limits = httpx.Limits(max_connections=50)
         async with httpx.AsyncClient(base_url=url, timeout=10, limits=limits, trust_env=False) as client:
-            await asyncio.gather(*(self._send(client, f"c{number}") for number in range(self._conversations)))
+            await asyncio.gather(*(self._send(client, f"c{number}") for number in range(self._load.conversations)))
+
+    @asynccontextmanager
+    async def flowing(self, url: str) -> AsyncIterator[None]:
+        """Send everything; the block begins in the middle of all that, and after it all must end as promised."""
+        sending = asyncio.create_task(self.send(url))
+        try:
+            await until(self._in_the_middle, 30)
+            yield
+            await sending
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+        await self.finished()
 
     async def finished(self, timeout: float = 60.0) -> None:
         """Wait until every accepted task has had a callback, then check all that was promised."""
 
         async def all_told() -> bool:
-            return {request.json["task_id"] for request in self._receiver.requests} >= set(self.accepted)
+            return self.told.keys() >= self.accepted.keys()
 
         await until(all_told, timeout)
         self.check()
 
     def check(self) -> None:
         """Nothing lost, nothing answered twice, each conversation in order, a repetition under the same id."""
-        assert len(self.accepted) == self._conversations * self._messages
-        first_of_each: dict[str, Received] = {}
+        assert len(self.accepted) == self.total
+        told = self.told
+        assert told.keys() == self.accepted.keys()
         for request in self._receiver.requests:
-            known = first_of_each.setdefault(request.json["task_id"], request)
-            assert known.headers["webhook-id"] == request.headers["webhook-id"]
-            assert known.body == request.body
-        assert set(first_of_each) == set(self.accepted)
+            first = told[request.json["task_id"]]
+            assert request.headers["webhook-id"] == first.headers["webhook-id"]
+            assert request.body == first.body
         order: defaultdict[str, list[int]] = defaultdict(list)
-        for task_id, request in first_of_each.items():
+        for task_id, request in told.items():
             conversation, number = self.accepted[task_id]
             assert request.json["status"] == "succeeded", request.json
             assert request.json["conversation_id"] == conversation
             assert request.json["generated_response"] == f"{conversation} {number}"
             order[conversation].append(number)
-        assert all(numbers == list(range(self._messages)) for numbers in order.values())
+        assert all(numbers == list(range(self._load.messages)) for numbers in order.values())
+
+    async def _in_the_middle(self) -> bool:
+        return len(self.told) >= self.total // 20 and len(self._model.pending) >= self._load.conversations // 10
 
     async def _send(self, client: httpx.AsyncClient, conversation: str) -> None:
-        for number in range(self._messages):
+        for number in range(self._load.messages):
             body = {
                 "message": f"{conversation} {number}",
                 "callback_url": self._receiver.url,
