@@ -4,6 +4,7 @@ Lines go to standard error, so that what a command prints stays alone on standar
 takes the same way. Ids bound with ``log_context`` (request_id, task_id, conversation_id) stand on every line below it.
 """
 
+import contextlib
 import json
 import logging
 import re
@@ -139,7 +140,8 @@ class _StandardError:
         self.name = name
 
     def info(self, line: str) -> None:
-        sys.stderr.write(f"{line}\n")
+        with contextlib.suppress(OSError):  # nobody reads the log any more: that must not end the work
+            sys.stderr.write(f"{line}\n")
 
     debug = warning = error = critical = info
 

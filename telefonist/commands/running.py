@@ -95,6 +95,8 @@ async def _run(
     parts = [*background, *([serving] if serving else [])]
     done, _ = await asyncio.wait([told, *parts], return_when=asyncio.FIRST_COMPLETED)
     started = time.monotonic()
+    if house.worker is not None:
+        house.worker.close()
     await drain()
     if house.worker is not None:
         await house.worker.stop(max(0.0, house.settings.grace - (time.monotonic() - started)))
@@ -127,8 +129,8 @@ class _Stop:
             for each in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(each, signal.SIG_DFL)
             signal.raise_signal(number)
-        log.info("stopping", signal=number.name)
         self.told.set()
+        log.info("stopping", signal=number.name)
 
 
 class _Server(uvicorn.Server):

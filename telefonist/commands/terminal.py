@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 
 from telefonist.types import Language
 
@@ -16,6 +17,7 @@ def terminal_language() -> Language:
 
 
 def say(text: str) -> None:
-    """Print a line to standard output at once, also into a pipe."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    """Print a line to standard output at once, also into a pipe; a pipe that was closed is nobody's loss."""
+    with suppress(BrokenPipeError):
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()

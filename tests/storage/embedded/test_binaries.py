@@ -3,6 +3,7 @@
 import importlib.machinery
 import importlib.util
 import os
+import shutil
 from pathlib import Path
 
 import psutil
@@ -30,7 +31,7 @@ async def test_data_of_another_major_version_is_refused_with_both_versions_and_t
 async def test_a_cluster_stays_with_the_version_that_made_it(
     place: Path, system_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    package = str(wheel_install().parent)
+    package = str(copied_wheel(place))
     monkeypatch.setenv("PATH", "/nowhere")
     with monkeypatch.context() as without_the_wheel:
         without_the_wheel.setattr(binaries, "WHEEL", "no_such_wheel")
@@ -44,6 +45,16 @@ async def test_a_cluster_stays_with_the_version_that_made_it(
         await server.stop()
     assert (await server.start()).version == "16"
     await server.stop()
+
+
+def copied_wheel(place: Path) -> Path:
+    """Put the wheel's programs where PostgreSQL's user can read them, wherever this repository lies."""
+    package = wheel_install().parent
+    libraries = package.with_name(f"{package.name}.libs")
+    for folder in (package, libraries):
+        if folder.exists():
+            shutil.copytree(folder, place / "wheel" / folder.name)
+    return place / "wheel" / package.name
 
 
 def test_of_several_versions_the_newest_is_taken(system_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
