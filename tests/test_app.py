@@ -12,8 +12,8 @@ import pytest
 from telefonist.app import House, ProcessKind, open_house
 from telefonist.errors import ConfigurationError, Unavailable
 from telefonist.memory.local import LocalRateLimiter
-from telefonist.memory.redis import RedisRateLimiter
 from telefonist.settings import Settings, load_settings
+from tests.memory.redis_server import running_redis
 
 NOWHERE = "redis://127.0.0.1:1"
 """Where no Redis is: a closed port (tcpmux)."""
@@ -84,11 +84,21 @@ async def test_a_start_that_fails_leaves_the_place_free(folder: Folder) -> None:
     assert await folder.processes() == 0
 
 
-async def test_web_processes_with_redis_stand_beside_each_other(folder: Folder) -> None:
-    async with folder.running("serve", REDIS_URL=NOWHERE) as one, folder.running("web", REDIS_URL=NOWHERE):
-        assert isinstance(one.memory.limiter, RedisRateLimiter)
-        assert (await one.memory.limiter.hit("1/minute", "a")).allowed
-        assert not (await one.memory.limiter.hit("1/minute", "a")).allowed
+async def test_web_processes_with_one_redis_stand_beside_each_other_and_count_together(folder: Folder) -> None:
+    with running_redis() as redis:
+        async with (
+            folder.running("serve", REDIS_URL=redis.url) as one,
+            folder.running("web", REDIS_URL=redis.url) as two,
+        ):
+            assert await folder.processes() == 2
+            assert (await one.memory.limiter.hit("1/minute", "a")).allowed
+            assert not (await two.memory.limiter.hit("1/minute", "a")).allowed
+
+
+async def test_a_redis_that_is_away_does_not_stop_the_start(folder: Folder) -> None:
+    async with folder.running("serve", REDIS_URL=NOWHERE) as house:
+        assert (await house.memory.limiter.hit("1/minute", "a")).allowed
+        assert not (await house.memory.limiter.hit("1/minute", "a")).allowed
 
 
 async def test_whether_requests_pass_without_redis_is_a_setting(folder: Folder) -> None:
