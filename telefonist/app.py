@@ -30,7 +30,6 @@ from telefonist.errors import ConfigurationError, Unavailable
 from telefonist.logs import get_logger
 from telefonist.memory.base import Memory
 from telefonist.memory.local import open_local_memory
-from telefonist.memory.redis import open_redis_memory
 from telefonist.providers.registry import Providers
 from telefonist.settings import Settings, read_or_make_secret
 from telefonist.storage.database import Database
@@ -176,6 +175,8 @@ async def _reach(database: Database, settings: Settings) -> None:
 def _memory(settings: Settings, kind: ProcessKind) -> AbstractAsyncContextManager[Memory]:
     if settings.redis_url is None or kind == "command":
         return open_local_memory()
+    from telefonist.memory.redis import open_redis_memory  # most services run without: a tenth of the start-up time
+
     return open_redis_memory(settings.redis_url, settings.redis.away)
 
 

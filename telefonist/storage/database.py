@@ -29,14 +29,14 @@ class Database:
             hide_parameters=True,
         )
         self._repeatable = self.engine.execution_options(isolation_level="REPEATABLE READ")
-        self._lines: list[Line] = []
+        self._lines: dict[str, Line] = {}
         self._outage = Outage()
 
     def line(self, name: str) -> Line:
-        """Give a connection of its own to one kind of grouped statement."""
-        line = Line(self.dsn, name, self._outage)
-        self._lines.append(line)
-        return line
+        """Give the connection of that name to a kind of grouped statement; those that seldom run together share one."""
+        if name not in self._lines:
+            self._lines[name] = Line(self.dsn, name, self._outage)
+        return self._lines[name]
 
     def begin(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Open a transaction that commits when the block ends.
@@ -56,7 +56,7 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
-        for line in self._lines:
+        for line in self._lines.values():
             await line.close()
         await self.engine.dispose()
 

@@ -93,10 +93,10 @@ class Deliveries:
     """
 
     def __init__(self, database: Database) -> None:
-        retries = database.line("retries")
-        self._loading: Grouped[Lease, PendingDelivery | None] = Grouped(retries, _next)
-        self._resting: Grouped[tuple[UUID, Lease], Lease | None] = Grouped(retries, _rest)
-        self._recording: Grouped[tuple[UUID, DeliveryOutcome], Lease | None] = Grouped(database.line("record"), _record)
+        outbox = database.line("outbox")
+        self._loading: Grouped[Lease, PendingDelivery | None] = Grouped(outbox, _next)
+        self._resting: Grouped[tuple[UUID, Lease], Lease | None] = Grouped(outbox, _rest)
+        self._recording: Grouped[tuple[UUID, DeliveryOutcome], Lease | None] = Grouped(outbox, _record)
 
     async def next(self, lease: Lease) -> PendingDelivery | None:
         """Read the message that may be sent now; None when all that is left has to wait."""

@@ -51,7 +51,7 @@ class Mailboxes:
 
     def __init__(self, database: Database) -> None:
         self._dsn = database.dsn
-        self._line = database.line("claim")
+        self._line = database.line("inbox")
 
     async def claim(self, process_id: UUID, side: Side, limit: int) -> list[Lease]:
         """Take up to ``limit`` conversations that have work on that side, the longest due first."""

@@ -100,8 +100,8 @@ class Turns:
     def __init__(self, database: Database, budgets: Mapping[str, int]) -> None:
         """Take the token budget of each model's history, by model name."""
         self._budgets = (list(budgets), list(budgets.values()))
-        self._loading: Grouped[Lease, Turn | None] = Grouped(database.line("load"), self._load)
-        self._storing: Grouped[tuple[UUID, TurnOutcome], TurnReceipt] = Grouped(database.line("store"), _store)
+        self._loading: Grouped[Lease, Turn | None] = Grouped(database.line("inbox"), self._load)
+        self._storing: Grouped[tuple[UUID, TurnOutcome], TurnReceipt] = Grouped(database.line("answers"), _store)
 
     async def load(self, lease: Lease) -> Turn | None:
         """Read the first message that waits under ``lease``, with the history that fits its model's token budget.
