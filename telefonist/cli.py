@@ -10,7 +10,7 @@ from telefonist import __version__
 from telefonist.commands import database, models, running, trip, webhook
 from telefonist.commands.terminal import terminal_language
 from telefonist.errors import TelefonistError
-from telefonist.settings import load_settings
+from telefonist.settings import Settings, load_settings
 
 app = typer.Typer(
     name="telefonist",
@@ -25,16 +25,31 @@ webhook_commands = typer.Typer(
 app.add_typer(webhook_commands, name="webhook")
 
 
+Grace = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=86_400,
+        metavar="SECONDS",
+        help="For work under way when told to stop; TELEFONIST_GRACE without it.",
+    ),
+]
+
+
 @app.command()
-def serve(*, worker: Annotated[bool, typer.Option(help="Also answer and deliver in this process.")] = True) -> None:
+def serve(
+    *,
+    worker: Annotated[bool, typer.Option(help="Also answer and deliver in this process.")] = True,
+    grace: Grace = None,
+) -> None:
     """Serve the web, and answer and deliver in the same process."""
-    running.serve(load_settings(), with_worker=worker)
+    running.serve(_with_grace(load_settings(), grace), with_worker=worker)
 
 
 @app.command()
-def worker() -> None:
+def worker(*, grace: Grace = None) -> None:
     """Answer and deliver, without serving the web."""
-    running.work(load_settings())
+    running.work(_with_grace(load_settings(), grace))
 
 
 @app.command()
@@ -79,6 +94,10 @@ def redeliver(
 ) -> None:
     """Send everything again that is parked for a receiver."""
     asyncio.run(webhook.redeliver(load_settings(), host))
+
+
+def _with_grace(settings: Settings, grace: int | None) -> Settings:
+    return settings if grace is None else settings.model_copy(update={"grace": float(grace)})
 
 
 def main() -> None:

@@ -86,6 +86,7 @@ async def _run(
     house: House, stop: "_Stop", serving: "asyncio.Task[None] | None", drain: Callable[[], Awaitable[None]]
 ) -> None:
     """Run everything until a signal comes or something ends that should not; then stop in order."""
+    stop.started()
     background = [asyncio.create_task(house.worker.run())] if house.worker else []
     if house.processes is not None and house.worker is None:
         background.append(asyncio.create_task(house.processes.keep_alive()))
@@ -108,21 +109,32 @@ async def _run(
 
 
 class _Stop:
-    """The first SIGINT or SIGTERM asks for an orderly stop, the second ends the process at once."""
+    """The first SIGINT or SIGTERM asks for an orderly stop, the second ends the process at once.
+
+    A start that is not through is broken off: it may be waiting for a database that never comes.
+    """
 
     def __init__(self) -> None:
         self.told = asyncio.Event()
+        self._starting: asyncio.Task[None] | None = None
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
+        self._starting = asyncio.current_task()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._hear, number)
         try:
             yield
+        except asyncio.CancelledError:
+            if not self.told.is_set():
+                raise
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
+
+    def started(self) -> None:
+        self._starting = None
 
     def _hear(self, number: signal.Signals) -> None:
         if self.told.is_set():
@@ -131,6 +143,8 @@ class _Stop:
             signal.raise_signal(number)
         self.told.set()
         log.info("stopping", signal=number.name)
+        if self._starting is not None:
+            self._starting.cancel()
 
 
 class _Server(uvicorn.Server):

@@ -157,9 +157,13 @@ class Worker:
             for side, lane in self._lanes.items():
                 group.create_task(self._claim(side, lane))
 
+    def close(self) -> None:
+        """Take nothing new from here on; what is under way goes on."""
+        self._stopping = True
+
     async def stop(self, grace: float) -> None:
         """Take nothing new, let what is under way finish for ``grace`` seconds, give the rest back."""
-        self._stopping = True
+        self.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 while running := self._tasks():

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from telefonist.doors.errors import error_response
-from telefonist.errors import BodyTimeout, PayloadTooLarge, TelefonistError
+from telefonist.errors import BodyTimeout, PayloadTooLarge, TelefonistError, Unavailable
 from telefonist.logs import get_logger
 from telefonist.types import new_id
 
@@ -36,6 +36,9 @@ CLIENT_LEFT = 499
 
 LINGER_SECONDS = 2.0
 """How long the rest of a refused body is read: closing at once would reset the connection and lose our answer."""
+
+SHUTDOWN_SECONDS = 5
+"""What a client is told to wait whose request did not end before we did."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}")
 
@@ -62,6 +65,11 @@ class RequestMiddleware:
             await self._serve(request, scope, receive, answer.send)
         except ClientDisconnect:
             pass  # the access log says so
+        except asyncio.CancelledError:
+            if answer.status is not None:
+                raise
+            error = Unavailable("shutting_down", seconds=SHUTDOWN_SECONDS)  # the server's grace is over
+            await error_response(error, Request(scope))(scope, receive, answer.send)
         except Exception:
             log.exception("request_failed")
             if answer.status is None:
