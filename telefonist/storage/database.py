@@ -12,8 +12,11 @@ from telefonist.errors import Unavailable
 from telefonist.storage.lines import CONNECT_TIMEOUT, DISCONNECTED, RETRY_AFTER, STATEMENT_TIMEOUT, Line, Outage
 
 POOL = "everyday pool"
-POOL_SIZE = 5
-"""Connections of the everyday pool; grouped statements have their own lines."""
+POOL_SIZE = 2
+"""Connections that the everyday pool keeps open; grouped statements have their own lines."""
+
+POOL_OVERFLOW = 8
+"""How many more it opens when they are asked for, and closes again."""
 
 
 class Database:
@@ -25,7 +28,7 @@ class Database:
             "postgresql+asyncpg://",
             async_creator=self._connect,
             pool_size=POOL_SIZE,
-            max_overflow=POOL_SIZE,
+            max_overflow=POOL_OVERFLOW,
             hide_parameters=True,
         )
         self._repeatable = self.engine.execution_options(isolation_level="REPEATABLE READ")

@@ -18,9 +18,6 @@ from telefonist.storage.lines import Line
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
-"""Errors after which the same statement may simply be run again."""
-
 
 class Grouped(Generic[Item, Result]):
     """Collects items and hands them, many at a time, to one statement on a connection of its own.
@@ -71,7 +68,7 @@ class Grouped(Generic[Item, Result]):
         except Unavailable as error:
             _fail(group, error)
         except (TelefonistError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
-            if len(group) == 1 and not isinstance(error, CONFLICTS):
+            if len(group) == 1:
                 _fail(group, error)
                 return
             for single in group:

@@ -34,6 +34,15 @@ DISCONNECTED = (
 )
 """What asyncpg raises when the server went away, restarts or is full (``cannot switch to state`` included)."""
 
+CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+"""Errors after which the same statement may simply be run again."""
+
+CONFLICTS_BORNE = 5
+"""How often a statement is run again after a conflict before the database counts as unavailable."""
+
+IDLE_SECONDS = 60.0
+"""A connection that nobody used for so long is closed: each costs the server some megabytes."""
+
 REASONS = 20
 """Different reasons that the log is told of within one outage."""
 
@@ -78,30 +87,41 @@ class Line:
         self._lock = asyncio.Lock()
         self._connection: asyncpg.Connection | None = None
         self._refused_until = 0.0
+        self._used_at = 0.0
+        self._idle_check: asyncio.TimerHandle | None = None
+        self._closing: asyncio.Task[None] | None = None
 
     async def run(self, work: Callable[[asyncpg.Connection], Awaitable[Result]]) -> Result:
-        """Do ``work`` on the connection.
+        """Do ``work`` on the connection; again when it met another transaction's locks the wrong way round.
 
         Raises Unavailable when the database cannot be reached or is lost midway: then the outcome is unknown.
         """
         async with self._lock:
-            connection = await self._connected()
-            try:
-                result = await work(connection)
-            except ValueError:
-                raise
-            except DISCONNECTED as error:
-                self._drop()
-                self._outage.failed(self._name, error)
-                raise Unavailable(seconds=RETRY_AFTER) from error
-            except asyncio.CancelledError:
-                self._drop()
-                raise
-            self._outage.passed(self._name)
-            return result
+            for _ in range(CONFLICTS_BORNE):
+                connection = await self._connected()
+                try:
+                    result = await work(connection)
+                except CONFLICTS:
+                    continue
+                except ValueError:
+                    raise
+                except DISCONNECTED as error:
+                    self._drop()
+                    self._outage.failed(self._name, error)
+                    raise Unavailable(seconds=RETRY_AFTER) from error
+                except asyncio.CancelledError:
+                    self._drop()
+                    raise
+                self._outage.passed(self._name)
+                self._used_at = time.monotonic()
+                return result
+            raise Unavailable(seconds=RETRY_AFTER)
 
     async def close(self) -> None:
-        """Close the connection once nobody uses it."""
+        """Close the connection once nobody uses it; the next ``run`` opens it again."""
+        if self._idle_check is not None:
+            self._idle_check.cancel()
+            self._idle_check = None
         async with self._lock:
             if self._connection is not None and not self._connection.is_closed():
                 await self._connection.close(timeout=2)
@@ -123,7 +143,22 @@ class Line:
             self._refused_until = time.monotonic() + 0.2
             self._outage.failed(self._name, error)
             raise Unavailable(seconds=RETRY_AFTER) from error
+        if self._idle_check is None:
+            self._look_later(IDLE_SECONDS)
         return self._connection
+
+    def _look_later(self, seconds: float) -> None:
+        self._idle_check = asyncio.get_running_loop().call_later(seconds, self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        self._idle_check = None
+        if self._connection is None:
+            return
+        idle = time.monotonic() - self._used_at
+        if idle < IDLE_SECONDS or self._lock.locked():
+            self._look_later(max(1.0, IDLE_SECONDS - idle))
+        else:
+            self._closing = asyncio.create_task(self.close())
 
     def _drop(self) -> None:
         if self._connection is not None:

@@ -1,16 +1,18 @@
 """Grouped statements: many writers, few commits, and nobody suffers for a neighbour."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import asyncpg
 import pytest
 
 from telefonist.errors import Unavailable
+from telefonist.storage import lines
 from telefonist.storage.database import Database
 from telefonist.storage.grouping import Grouped
 from telefonist.storage.lines import Line, Outage
+from tests.waiting import until
 
 
 class Doubler:
@@ -73,3 +75,47 @@ async def test_a_database_that_never_answers_is_unavailable() -> None:
     with pytest.raises(Unavailable):
         await database.check()
     await database.close()
+
+
+async def test_a_connection_that_nobody_uses_is_closed_and_opened_again_when_needed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "IDLE_SECONDS", 0.05)
+    grouped = Grouped(database.line("test"), Doubler())
+    assert await grouped.submit(1) == 2
+
+    async def gone() -> bool:
+        async with database.begin() as connection:
+            found = await connection.exec_driver_sql(
+                "SELECT 1 FROM pg_stat_activity WHERE application_name = 'telefonist test'"
+            )
+            return found.first() is None
+
+    await until(gone)
+    assert await grouped.submit(2) == 4
+
+
+async def test_two_that_lock_the_wrong_way_round_both_get_through(database: Database) -> None:
+    async with database.begin() as connection:
+        await connection.exec_driver_sql("CREATE TABLE pairs (id int PRIMARY KEY, n int)")
+        await connection.exec_driver_sql("INSERT INTO pairs VALUES (1, 0), (2, 0)")
+    met = asyncio.Barrier(2)
+
+    def crossing(*order: int) -> Callable[[asyncpg.Connection], Awaitable[None]]:
+        tries = 0
+
+        async def update_both(connection: asyncpg.Connection) -> None:
+            nonlocal tries
+            tries += 1
+            async with connection.transaction():
+                await connection.execute("SET LOCAL deadlock_timeout = '50ms'")
+                await connection.execute("UPDATE pairs SET n = n + 1 WHERE id = $1", order[0])
+                if tries == 1:
+                    await met.wait()
+                await connection.execute("UPDATE pairs SET n = n + 1 WHERE id = $1", order[1])
+
+        return update_both
+
+    await asyncio.gather(database.line("one").run(crossing(1, 2)), database.line("two").run(crossing(2, 1)))
+    async with database.begin() as connection:
+        assert (await connection.exec_driver_sql("SELECT array_agg(n) FROM pairs")).scalar() == [2, 2]
