@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 from uuid import UUID
@@ -140,12 +141,15 @@ class Worker:
             lane.reserved -= 1
 
     def start(self, lease: Lease, at_hand: AtHand = None) -> None:
-        """Begin to work under a lease that this process holds; nothing happens when it is already at it."""
+        """Begin to work under a lease that this process holds; nothing happens when it is already at it.
+
+        The work has a context of its own: its log lines do not carry the ids of the request that happened to start it.
+        """
         lane = self._lanes[lease.side]
         known = lane.running.get(lease.conversation_id)
         if known is not None and known[0] >= lease.epoch:
             return
-        task = asyncio.create_task(self._work(lane, lease, at_hand))
+        task = asyncio.create_task(self._work(lane, lease, at_hand), context=Context())
         lane.running[lease.conversation_id] = (lease.epoch, task)
 
     async def run(self) -> None:
