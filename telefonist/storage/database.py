@@ -6,10 +6,20 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import asyncpg
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from telefonist.errors import Unavailable
-from telefonist.storage.lines import CONNECT_TIMEOUT, DISCONNECTED, RETRY_AFTER, STATEMENT_TIMEOUT, Line, Outage
+from telefonist.storage.lines import (
+    CONFLICTS,
+    CONNECT_TIMEOUT,
+    DISCONNECTED,
+    RETRY_AFTER,
+    SESSION,
+    STATEMENT_TIMEOUT,
+    Line,
+    Outage,
+)
 
 POOL = "everyday pool"
 POOL_SIZE = 2
@@ -68,7 +78,7 @@ class Database:
             self.dsn,
             timeout=CONNECT_TIMEOUT,
             command_timeout=STATEMENT_TIMEOUT,
-            server_settings={"application_name": "telefonist"},
+            server_settings={"application_name": "telefonist", **SESSION},
         )
 
     @asynccontextmanager
@@ -77,9 +87,12 @@ class Database:
             async with engine.begin() as connection:
                 yield connection
         except DBAPIError as error:
-            if error.connection_invalidated or isinstance(error.__cause__, DISCONNECTED):
-                raise self._unavailable(error.__cause__ or error) from error
+            cause = (error.orig and error.orig.__cause__) or error
+            if error.connection_invalidated or isinstance(cause, (*DISCONNECTED, *CONFLICTS)):
+                raise self._unavailable(cause) from error
             raise
+        except PoolTimeoutError as error:
+            raise self._unavailable(error) from error
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise self._unavailable(error) from error
         self._outage.passed(POOL)

@@ -47,30 +47,35 @@ UPDATE mailboxes m SET
     held_until = CASE WHEN m.tail > m.head THEN p.held_until END
 FROM resting r LEFT JOIN pending p USING (conversation_id)
 WHERE m.conversation_id = r.conversation_id AND m.side = 'out'
-RETURNING m.conversation_id, m.head, m.tail, m.leased_by IS NOT NULL AS kept
+RETURNING m.conversation_id, m.epoch, m.head, m.tail, m.leased_by IS NOT NULL AS kept
 """
 
 RECORD = """
 WITH done AS (
-    SELECT * FROM unnest($2::uuid[], $3::bigint[], $4::uuid[], $5::int[], $6::timestamptz[], $7::int[], $8::int[],
-                         $9::text[], $10::text[], $11::text[], $12::float8[], $13::float8[])
-        AS t (conversation_id, epoch, delivery_id, number, started_at, milliseconds, status, error, response, state,
-              retry_in, hold_back)
+    SELECT * FROM unnest($2::uuid[], $3::bigint[], $4::uuid[], $5::timestamptz[], $6::int[], $7::int[], $8::text[],
+                         $9::text[], $10::text[], $11::float8[], $12::float8[])
+        AS t (conversation_id, epoch, delivery_id, started_at, milliseconds, status, error, response, state, retry_in,
+              hold_back)
 ), tried AS (
     INSERT INTO delivery_attempts (delivery_id, number, started_at, milliseconds, status, error, response)
-    SELECT delivery_id, number, started_at, milliseconds, status, error, response FROM done
+    SELECT delivery_id, (SELECT coalesce(max(a.number), 0) + 1 FROM delivery_attempts a
+                         WHERE a.delivery_id = d.delivery_id), started_at, milliseconds, status, error, response
+    FROM done d
+    WHERE NOT EXISTS (SELECT 1 FROM delivery_attempts a
+                      WHERE a.delivery_id = d.delivery_id AND a.started_at = d.started_at)
     ON CONFLICT DO NOTHING
+    RETURNING delivery_id, started_at
 ), ours AS (
-    SELECT m.conversation_id FROM mailboxes m JOIN done d USING (conversation_id)
+    SELECT m.conversation_id, m.epoch FROM mailboxes m JOIN done d USING (conversation_id)
     WHERE m.side = 'out' AND m.leased_by = $1 AND m.epoch = d.epoch
     ORDER BY m.conversation_id FOR UPDATE OF m
 ), marked AS (
-    UPDATE deliveries x SET state = d.state, attempts = greatest(x.attempts, d.number), tries = x.tries + 1,
+    UPDATE deliveries x SET state = d.state, attempts = x.attempts + 1, tries = x.tries + 1,
         due_at = now() + make_interval(secs => d.retry_in),
         held_until = CASE WHEN d.state = 'pending'
             THEN coalesce(x.held_until, now() + make_interval(secs => d.hold_back)) END,
         finished_at = CASE WHEN d.state <> 'pending' THEN now() END
-    FROM done d JOIN ours USING (conversation_id)
+    FROM done d JOIN ours USING (conversation_id, epoch) JOIN tried USING (delivery_id, started_at)
     WHERE x.id = d.delivery_id AND x.state = 'pending'
     RETURNING x.conversation_id, x.state
 ), counted AS (
@@ -82,7 +87,7 @@ UPDATE mailboxes m SET head = m.head + c.closed,
     due_at = CASE WHEN m.tail > m.head + c.closed THEN m.due_at END,
     held_until = CASE WHEN m.tail > m.head + c.closed THEN m.held_until END
 FROM counted c WHERE m.conversation_id = c.conversation_id AND m.side = 'out'
-RETURNING m.conversation_id, m.head, m.tail
+RETURNING m.conversation_id, m.epoch, m.head, m.tail
 """
 
 
@@ -110,7 +115,10 @@ class Deliveries:
         return await self._resting.submit((process_id, lease))
 
     async def record(self, process_id: UUID, outcome: DeliveryOutcome) -> Lease | None:
-        """Write an attempt and what it led to; gives the lease while more is left, None when it has ended."""
+        """Write an attempt and what it led to; gives the lease while more is left, None when it has ended.
+
+        An attempt is known by its moment: told twice, after a commit whose answer was lost, it counts once.
+        """
         return await self._recording.submit((process_id, outcome))
 
 
@@ -130,7 +138,7 @@ async def _next(connection: asyncpg.Connection, leases: Sequence[Lease]) -> list
 
 
 async def _rest(connection: asyncpg.Connection, resting: Sequence[tuple[UUID, Lease]]) -> list[Lease | None]:
-    kept: dict[tuple[UUID, UUID], Lease] = {}
+    kept: dict[tuple[UUID, UUID, int], Lease] = {}
     for process_id in {owner for owner, _ in resting}:
         leases = [lease for owner, lease in resting if owner == process_id]
         rows = await connection.fetch(
@@ -140,17 +148,16 @@ async def _rest(connection: asyncpg.Connection, resting: Sequence[tuple[UUID, Le
             [lease.epoch for lease in leases],
             [lease.tail for lease in leases],
         )
-        epochs = {lease.conversation_id: lease.epoch for lease in leases}
         for row in rows:
             if row["kept"]:
-                kept[process_id, row["conversation_id"]] = _out_lease(row, epochs[row["conversation_id"]])
-    return [kept.get((owner, lease.conversation_id)) for owner, lease in resting]
+                kept[process_id, row["conversation_id"], row["epoch"]] = _out_lease(row)
+    return [kept.get((owner, lease.conversation_id, lease.epoch)) for owner, lease in resting]
 
 
 async def _record(
     connection: asyncpg.Connection, outcomes: Sequence[tuple[UUID, DeliveryOutcome]]
 ) -> list[Lease | None]:
-    kept: dict[tuple[UUID, UUID], Lease] = {}
+    kept: dict[tuple[UUID, UUID, int], Lease] = {}
     for process_id in {owner for owner, _ in outcomes}:
         done = [outcome for owner, outcome in outcomes if owner == process_id]
         rows = await connection.fetch(
@@ -159,7 +166,6 @@ async def _record(
             [outcome.lease.conversation_id for outcome in done],
             [outcome.lease.epoch for outcome in done],
             [outcome.message_id for outcome in done],
-            [outcome.attempt_number for outcome in done],
             [outcome.attempt.started_at for outcome in done],
             [outcome.attempt.milliseconds for outcome in done],
             [outcome.attempt.status for outcome in done],
@@ -169,12 +175,11 @@ async def _record(
             [outcome.retry_in for outcome in done],
             [outcome.hold_back for outcome in done],
         )
-        epochs = {outcome.lease.conversation_id: outcome.lease.epoch for outcome in done}
         for row in rows:
             if row["tail"] > row["head"]:
-                kept[process_id, row["conversation_id"]] = _out_lease(row, epochs[row["conversation_id"]])
-    return [kept.get((owner, outcome.lease.conversation_id)) for owner, outcome in outcomes]
+                kept[process_id, row["conversation_id"], row["epoch"]] = _out_lease(row)
+    return [kept.get((owner, outcome.lease.conversation_id, outcome.lease.epoch)) for owner, outcome in outcomes]
 
 
-def _out_lease(row: asyncpg.Record, epoch: int) -> Lease:
-    return Lease(row["conversation_id"], Side.OUT, epoch, row["head"], row["tail"])
+def _out_lease(row: asyncpg.Record) -> Lease:
+    return Lease(row["conversation_id"], Side.OUT, row["epoch"], row["head"], row["tail"])

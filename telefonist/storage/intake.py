@@ -1,6 +1,5 @@
 """Taking webhook requests in: one grouped statement writes conversation, mailbox, message and task."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from telefonist.errors import Conflict
 from telefonist.storage.database import Database
 from telefonist.storage.grouping import Grouped
 from telefonist.storage.mailboxes import CHANNEL
+from telefonist.storage.ownership import conversation_key, digest, owner
 from telefonist.types import AcceptedTask, HistoryMessage, Lease, NewTask, Role, Side, TaskState, Turn, new_id
 
 IDEMPOTENCY_HOURS = 24
@@ -23,7 +23,14 @@ SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::uuid[]) AS t (digest, request
 ON CONFLICT (digest) DO UPDATE
     SET request_digest = EXCLUDED.request_digest, task_id = EXCLUDED.task_id, created_at = now()
     WHERE known.created_at < now() - interval '{IDEMPOTENCY_HOURS} hours'
-RETURNING digest
+RETURNING digest, request_digest, task_id
+"""  # noqa: S608  the hours are a constant
+
+PURGE_KEYS = f"""
+DELETE FROM idempotency_keys WHERE digest IN (
+    SELECT digest FROM idempotency_keys WHERE created_at < now() - interval '{IDEMPOTENCY_HOURS} hours'
+    ORDER BY created_at LIMIT 5000 FOR UPDATE SKIP LOCKED
+)
 """  # noqa: S608  the hours are a constant
 
 FIND_KEYS = "SELECT digest, request_digest, task_id FROM idempotency_keys WHERE digest = ANY($1)"
@@ -83,25 +90,23 @@ class _Request:
     lease_to: UUID | None
 
     @property
-    def scope(self) -> bytes:
-        """Who the conversation and the key belong to: the account, or without one the callback URL."""
-        owner = f"account:{self.account_id}" if self.account_id else f"callback:{self.task.callback_url}"
-        return owner.encode()
+    def owner(self) -> bytes:
+        return owner(self.account_id, self.task.callback_url)
 
     @property
     def conversation_key(self) -> bytes:
-        return _digest(b"conversation", self.scope, self.task.external_id.encode())
+        return conversation_key(self.owner, self.task.external_id)
 
     @property
     def idempotency_digest(self) -> bytes:
-        return _digest(b"idempotency", self.scope, (self.task.idempotency_key or "").encode())
+        return digest(b"idempotency", self.owner, (self.task.idempotency_key or "").encode())
 
     @property
     def request_digest(self) -> bytes:
         task = self.task
         metadata = json.dumps(json.loads(task.metadata or "null"), sort_keys=True)
         parts = [task.message, task.callback_url, task.external_id, task.model, metadata]
-        return _digest(*(part.encode() for part in parts))
+        return digest(*(part.encode() for part in parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +125,8 @@ class Intake:
     """The way in for webhook requests; what it returns is on disk."""
 
     def __init__(self, database: Database) -> None:
-        self._grouped: Grouped[_Request, Receipt | Conflict] = Grouped(database.line("accept"), _accept)
+        self._line = database.line("accept")
+        self._grouped: Grouped[_Request, Receipt | Conflict | None] = Grouped(self._line, _accept)
 
     async def accept(self, task: NewTask, account_id: UUID | None, tokens: int, lease_to: UUID | None) -> Receipt:
         """Store a request and put it into its conversation's mailbox.
@@ -129,20 +135,29 @@ class Intake:
         statement to the process ``lease_to``; where that is None, workers elsewhere are woken. Raises Conflict when the
         idempotency key was used with another body within 24 hours, and Unavailable.
         """
-        receipt = await self._grouped.submit(_Request(new_id(), account_id, task, tokens, lease_to))
+        request = _Request(new_id(), account_id, task, tokens, lease_to)
+        while (receipt := await self._grouped.submit(request)) is None:
+            pass  # another process made the conversation in the same instant: now it is there
         if isinstance(receipt, Conflict):
             raise receipt
         return receipt
 
+    async def purge(self) -> None:
+        """Forget idempotency keys that are past their time, some thousands at once."""
+        await self._line.run(lambda connection: connection.execute(PURGE_KEYS))
 
-async def _accept(connection: asyncpg.Connection, requests: Sequence[_Request]) -> list[Receipt | Conflict]:
+
+async def _accept(connection: asyncpg.Connection, requests: Sequence[_Request]) -> list[Receipt | Conflict | None]:
+    """Write the requests; None for one whose conversation another process made in the same instant."""
     if not any(request.task.idempotency_key for request in requests):
         stored = await _store(connection, requests)
-        return [stored[request.task_id] for request in requests]
+        return [stored.get(request.task_id) for request in requests]
     async with connection.transaction():
         kept = await _resolve_keys(connection, requests)
+        stored = {}
         fresh = [request for request, task_id in zip(requests, kept, strict=True) if task_id == request.task_id]
-        stored = await _store(connection, fresh)
+        while missing := [request for request in fresh if request.task_id not in stored]:
+            stored |= await _store(connection, missing)
     return [
         stored.get(request.task_id) or _repeated(request, task_id)
         for request, task_id in zip(requests, kept, strict=True)
@@ -150,30 +165,23 @@ async def _accept(connection: asyncpg.Connection, requests: Sequence[_Request]) 
 
 
 async def _store(connection: asyncpg.Connection, requests: Sequence[_Request]) -> dict[UUID, Receipt]:
-    """Write the requests; a conversation made by another process in the same instant is met in a second round."""
-    stored: dict[UUID, Receipt] = {}
-    waiting = {request.task_id: request for request in requests}
-    while waiting:
-        group = list(waiting.values())
-        rows = await connection.fetch(
-            ACCEPT,
-            [request.conversation_key for request in group],
-            [new_id() for _ in group],
-            [request.account_id for request in group],
-            [request.task.external_id for request in group],
-            [request.task.callback_url for request in group],
-            [request.task_id for request in group],
-            [request.task.message for request in group],
-            [request.tokens for request in group],
-            [request.task.model for request in group],
-            [request.task.metadata for request in group],
-            [request.lease_to for request in group],
-            any(request.lease_to is None for request in group),
-        )
-        for row in rows:
-            request = waiting.pop(row["task_id"])
-            stored[request.task_id] = _receipt(request, row)
-    return stored
+    rows = await connection.fetch(
+        ACCEPT,
+        [request.conversation_key for request in requests],
+        [new_id() for _ in requests],
+        [request.account_id for request in requests],
+        [request.task.external_id for request in requests],
+        [request.task.callback_url for request in requests],
+        [request.task_id for request in requests],
+        [request.task.message for request in requests],
+        [request.tokens for request in requests],
+        [request.task.model for request in requests],
+        [request.task.metadata for request in requests],
+        [request.lease_to for request in requests],
+        any(request.lease_to is None for request in requests),
+    )
+    by_id = {request.task_id: request for request in requests}
+    return {row["task_id"]: _receipt(by_id[row["task_id"]], row) for row in rows}
 
 
 def _receipt(request: _Request, row: asyncpg.Record) -> Receipt:
@@ -211,17 +219,16 @@ async def _resolve_keys(connection: asyncpg.Connection, requests: Sequence[_Requ
     for request in requests:
         if request.task.idempotency_key:
             first.setdefault(request.idempotency_digest, request)
-    taken = await connection.fetch(
-        TAKE_KEYS,
-        list(first),
-        [request.request_digest for request in first.values()],
-        [request.task_id for request in first.values()],
-    )
-    known = {row["digest"]: (first[row["digest"]].request_digest, first[row["digest"]].task_id) for row in taken}
-    missing = [digest for digest in first if digest not in known]
-    if missing:
-        for row in await connection.fetch(FIND_KEYS, missing):
-            known[row["digest"]] = (row["request_digest"], row["task_id"])
+    known: dict[bytes, tuple[bytes, UUID]] = {}
+    while missing := [digest for digest in first if digest not in known]:  # again where a key was purged in between
+        new = [first[digest] for digest in missing]
+        taken = await connection.fetch(
+            TAKE_KEYS, missing, [request.request_digest for request in new], [request.task_id for request in new]
+        )
+        known |= {row["digest"]: (row["request_digest"], row["task_id"]) for row in taken}
+        if others := [digest for digest in missing if digest not in known]:
+            rows = await connection.fetch(FIND_KEYS, others)
+            known |= {row["digest"]: (row["request_digest"], row["task_id"]) for row in rows}
     results: list[UUID | Conflict] = []
     for request in requests:
         if not request.task.idempotency_key:
@@ -230,11 +237,3 @@ async def _resolve_keys(connection: asyncpg.Connection, requests: Sequence[_Requ
         request_digest, task_id = known[request.idempotency_digest]
         results.append(task_id if request_digest == request.request_digest else Conflict("idempotency_conflict"))
     return results
-
-
-def _digest(*parts: bytes) -> bytes:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "big"))
-        digest.update(part)
-    return digest.digest()

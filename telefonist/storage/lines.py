@@ -29,10 +29,16 @@ DISCONNECTED = (
     asyncpg.InternalClientError,
     asyncpg.exceptions.OperatorInterventionError,
     asyncpg.exceptions.InsufficientResourcesError,
+    asyncpg.exceptions.PostgresSystemError,
+    asyncpg.ReadOnlySQLTransactionError,
     OSError,
     TimeoutError,
 )
-"""What asyncpg raises when the server went away, restarts or is full (``cannot switch to state`` included)."""
+"""What asyncpg raises when the server went away, restarts, is full, has a broken disk or, after a failover, may only be
+read (``cannot switch to state`` included)."""
+
+SESSION = {"idle_in_transaction_session_timeout": "4s"}
+"""What each connection asks of the server: that a process which froze in a transaction does not keep its locks."""
 
 CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 """Errors after which the same statement may simply be run again."""
@@ -54,24 +60,26 @@ class Outage:
     """
 
     def __init__(self) -> None:
-        self._failing: set[str] = set()
+        self._failing: dict[str, float] = {}
         self._reasons: set[str] = set()
 
     def failed(self, name: str, error: BaseException) -> None:
         """Hear from the connection of that name that it failed."""
-        self._failing.add(name)
+        self._failing[name] = time.monotonic()
         reason = _reason(error)
         if reason not in self._reasons and len(self._reasons) < REASONS:
             self._reasons.add(reason)
             log.error("database_unavailable", reason=reason)
 
     def passed(self, name: str) -> None:
-        """Hear from the connection of that name that it works."""
-        if name in self._failing:
-            self._failing.remove(name)
-            if not self._failing:
-                self._reasons.clear()
-                log.info("database_available")
+        """Hear from the connection of that name that it works; one that was not tried of late has no say."""
+        if not self._failing:
+            return
+        stale = time.monotonic() - STATEMENT_TIMEOUT
+        self._failing = {other: at for other, at in self._failing.items() if other != name and at > stale}
+        if not self._failing:
+            self._reasons.clear()
+            log.info("database_available")
 
 
 class Line:
@@ -137,7 +145,7 @@ class Line:
                 self._dsn,
                 timeout=CONNECT_TIMEOUT,
                 command_timeout=STATEMENT_TIMEOUT,
-                server_settings={"application_name": f"telefonist {self._name}"},
+                server_settings={"application_name": f"telefonist {self._name}", **SESSION},
             )
         except (*DISCONNECTED, asyncpg.PostgresError) as error:
             self._refused_until = time.monotonic() + 0.2

@@ -14,6 +14,7 @@ from uuid import UUID
 import asyncpg
 
 from telefonist.storage.database import Database
+from telefonist.storage.grouping import Grouped
 from telefonist.storage.lines import CONNECT_TIMEOUT, DISCONNECTED
 from telefonist.types import Lease, Side
 
@@ -34,14 +35,14 @@ RETURNING m.conversation_id, m.epoch, m.head, m.tail
 
 LET_GO = """
 WITH mine AS (
-    SELECT m.conversation_id, m.side FROM mailboxes m
-    JOIN unnest($2::uuid[], $3::text[], $4::bigint[]) AS l (conversation_id, side, epoch)
+    SELECT m.conversation_id, m.side, l.due_in FROM mailboxes m
+    JOIN unnest($2::uuid[], $3::text[], $4::bigint[], $5::float8[]) AS l (conversation_id, side, epoch, due_in)
       ON m.conversation_id = l.conversation_id AND m.side = l.side AND m.epoch = l.epoch
     WHERE m.leased_by = $1
-    ORDER BY m.conversation_id, m.side FOR UPDATE
+    ORDER BY m.conversation_id, m.side FOR UPDATE OF m
 )
 UPDATE mailboxes m SET leased_by = NULL,
-    due_at = CASE WHEN m.tail > m.head THEN now() + make_interval(secs => $5) END
+    due_at = CASE WHEN m.tail > m.head THEN now() + make_interval(secs => mine.due_in) END
 FROM mine WHERE m.conversation_id = mine.conversation_id AND m.side = mine.side
 """
 
@@ -52,6 +53,7 @@ class Mailboxes:
     def __init__(self, database: Database) -> None:
         self._dsn = database.dsn
         self._line = database.line("inbox")
+        self._letting_go: Grouped[tuple[UUID, Lease, float], None] = Grouped(database.line("outbox"), _let_go)
 
     async def claim(self, process_id: UUID, side: Side, limit: int) -> list[Lease]:
         """Take up to ``limit`` conversations that have work on that side, the longest due first."""
@@ -60,18 +62,7 @@ class Mailboxes:
 
     async def let_go(self, process_id: UUID, leases: Sequence[Lease], due_in: float = 0.0) -> None:
         """Give leases back with their work undone; it is due again after ``due_in`` seconds."""
-        if not leases:
-            return
-        await self._line.run(
-            lambda connection: connection.execute(
-                LET_GO,
-                process_id,
-                [lease.conversation_id for lease in leases],
-                [lease.side.value for lease in leases],
-                [lease.epoch for lease in leases],
-                due_in,
-            )
-        )
+        await asyncio.gather(*(self._letting_go.submit((process_id, lease, due_in)) for lease in leases))
 
     async def held(self, process_id: UUID) -> list[Lease]:
         """List what the database believes this process holds."""
@@ -105,3 +96,17 @@ class Mailboxes:
                 if connection is not None:
                     with suppress(*DISCONNECTED, asyncpg.PostgresError):
                         connection.terminate()
+
+
+async def _let_go(connection: asyncpg.Connection, given_back: Sequence[tuple[UUID, Lease, float]]) -> list[None]:
+    for process_id in {owner for owner, _, _ in given_back}:
+        mine = [(lease, due_in) for owner, lease, due_in in given_back if owner == process_id]
+        await connection.execute(
+            LET_GO,
+            process_id,
+            [lease.conversation_id for lease, _ in mine],
+            [lease.side.value for lease, _ in mine],
+            [lease.epoch for lease, _ in mine],
+            [due_in for _, due_in in mine],
+        )
+    return [None] * len(given_back)

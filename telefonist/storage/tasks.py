@@ -9,6 +9,7 @@ from sqlalchemy import Row, Select, and_, select, text
 
 from telefonist.storage.database import Database
 from telefonist.storage.mailboxes import CHANNEL
+from telefonist.storage.ownership import conversation_key, owner
 from telefonist.storage.schema import conversations, deliveries, delivery_attempts, mailboxes, messages, tasks
 from telefonist.types import (
     DeliveryAttempt,
@@ -39,7 +40,7 @@ WITH chosen AS (
     UPDATE deliveries d SET state = 'pending', tries = 0, due_at = now(), held_until = NULL, finished_at = NULL
     FROM chosen c WHERE d.id = c.id RETURNING d.conversation_id, c.was_open
 )
-UPDATE mailboxes m SET tail = m.tail + o.put, head = m.head + o.was_open, due_at = now()
+UPDATE mailboxes m SET tail = m.tail + o.put, head = m.head + o.was_open, due_at = now(), held_until = NULL
 FROM (SELECT conversation_id, count(*) AS put, count(*) FILTER (WHERE was_open) AS was_open
       FROM opened GROUP BY conversation_id) o
 WHERE m.conversation_id = o.conversation_id AND m.side = 'out'
@@ -63,7 +64,8 @@ WITH withdrawn AS (
     UPDATE deliveries SET state = 'cancelled', finished_at = now() WHERE task_id = :task AND state = 'pending'
     RETURNING conversation_id
 )
-UPDATE mailboxes m SET tail = m.tail + 1, head = m.head + 2, due_at = CASE WHEN m.tail > m.head + 1 THEN now() END
+UPDATE mailboxes m SET tail = m.tail + 1, head = m.head + 2, held_until = NULL,
+    due_at = CASE WHEN m.tail > m.head + 1 THEN now() END
 FROM withdrawn w WHERE m.conversation_id = w.conversation_id AND m.side = 'out'
 """
 
@@ -95,12 +97,21 @@ class Tasks:
         self, account_id: UUID, external_id: str, before: UUID | None, limit: int
     ) -> list[TaskView]:
         """List an account's tasks of one conversation, newest first, from ``before`` on (exclusive)."""
-        query = _views().where(tasks.c.account_id == account_id, conversations.c.external_id == external_id)
+        key = conversation_key(owner(account_id, ""), external_id)
+        query = _views().where(conversations.c.key == key)
         if before is not None:
-            query = query.where(tasks.c.id < before)
-        async with self._database.begin() as connection:
-            rows = await connection.execute(query.order_by(tasks.c.id.desc()).limit(limit))
-            return [_view(row, []) for row in rows]
+            query = query.where(tasks.c.turn < select(tasks.c.turn).where(tasks.c.id == before).scalar_subquery())
+        async with self._database.snapshot() as connection:
+            rows = (await connection.execute(query.order_by(tasks.c.turn.desc()).limit(limit))).all()
+            found = await connection.execute(
+                select(delivery_attempts)
+                .where(delivery_attempts.c.delivery_id.in_([row.delivery_id for row in rows if row.delivery_id]))
+                .order_by(delivery_attempts.c.number)
+            )
+            attempts: dict[UUID, list[DeliveryAttempt]] = {}
+            for attempt in found:
+                attempts.setdefault(attempt.delivery_id, []).append(_attempt(attempt))
+            return [_view(row, attempts.get(row.delivery_id, [])) for row in rows]
 
     async def cancel(self, task_id: UUID) -> bool:
         """Cancel a task that has no answer yet, or withdraw its undelivered callback; False when neither is left."""

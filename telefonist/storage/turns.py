@@ -39,7 +39,7 @@ CROSS JOIN LATERAL (
         FROM (
             SELECT role, content, turn, part, tokens FROM messages m
             WHERE m.conversation_id = w.conversation_id AND m.turn <= w.turn AND m.visible
-            ORDER BY turn DESC, part DESC LIMIT coalesce(b.budget, 0) / $5 + 1
+            ORDER BY turn DESC, part DESC LIMIT greatest(b.budget, 0) / $5 + 1
         ) newest
     ) counted
     WHERE running <= b.budget OR turn = w.turn
@@ -54,30 +54,30 @@ WITH done AS (
         AS t (conversation_id, epoch, turn, task_id, state, answer, tokens, model, usage, error, answer_id,
               message_id, callback_url, host, body)
 ), ours AS (
-    SELECT m.conversation_id FROM mailboxes m JOIN done d USING (conversation_id)
+    SELECT m.conversation_id, m.epoch FROM mailboxes m JOIN done d USING (conversation_id)
     WHERE m.side = 'in' AND m.leased_by = $1 AND m.epoch = d.epoch AND m.head = d.turn - 1
     ORDER BY m.conversation_id FOR UPDATE OF m
 ), moved AS (
     UPDATE mailboxes m SET head = d.turn,
         leased_by = CASE WHEN m.tail > d.turn THEN m.leased_by END,
         due_at = CASE WHEN m.tail > d.turn THEN m.due_at END
-    FROM done d JOIN ours USING (conversation_id)
+    FROM done d JOIN ours USING (conversation_id, epoch)
     WHERE m.conversation_id = d.conversation_id AND m.side = 'in'
-    RETURNING m.conversation_id, m.tail
+    RETURNING m.conversation_id, m.epoch, m.tail
 ), finished AS (
     UPDATE tasks t SET state = d.state, answered_by = d.model, usage = d.usage::json, error = d.error::json,
         finished_at = now()
-    FROM done d JOIN moved USING (conversation_id)
+    FROM done d JOIN moved USING (conversation_id, epoch)
     WHERE t.id = d.task_id AND t.state = 'queued'
-    RETURNING t.id, t.conversation_id, t.account_id
+    RETURNING t.id, d.epoch, t.account_id
 ), answered AS (
     INSERT INTO messages (conversation_id, turn, part, id, role, content, tokens, model)
     SELECT d.conversation_id, d.turn, 1, d.answer_id, 'bot', d.answer, d.tokens, d.model
-    FROM done d JOIN finished f ON f.id = d.task_id WHERE d.answer IS NOT NULL
+    FROM done d JOIN finished f ON f.id = d.task_id AND f.epoch = d.epoch WHERE d.answer IS NOT NULL
 ), sent AS (
     INSERT INTO mailboxes AS m (conversation_id, side, head, tail, epoch, leased_by, due_at)
     SELECT d.conversation_id, 'out', 0, 1, 1, $1, now()
-    FROM done d JOIN finished f ON f.id = d.task_id WHERE d.message_id IS NOT NULL
+    FROM done d JOIN finished f ON f.id = d.task_id AND f.epoch = d.epoch WHERE d.message_id IS NOT NULL
     ORDER BY d.conversation_id
     ON CONFLICT (conversation_id, side) DO UPDATE SET tail = m.tail + 1,
         leased_by = CASE WHEN m.leased_by IS NULL AND m.head = m.tail THEN $1 ELSE m.leased_by END,
@@ -87,9 +87,11 @@ WITH done AS (
 ), queued AS (
     INSERT INTO deliveries (id, conversation_id, position, task_id, account_id, callback_url, host, body, state)
     SELECT d.message_id, d.conversation_id, s.tail, d.task_id, f.account_id, d.callback_url, d.host, d.body, 'pending'
-    FROM done d JOIN finished f ON f.id = d.task_id JOIN sent s ON s.conversation_id = d.conversation_id
+    FROM done d JOIN finished f ON f.id = d.task_id AND f.epoch = d.epoch
+    JOIN sent s ON s.conversation_id = d.conversation_id
 )
-SELECT moved.conversation_id, moved.tail AS in_tail, s.head AS out_head, s.tail AS out_tail, s.epoch AS out_epoch
+SELECT moved.conversation_id, moved.epoch, moved.tail AS in_tail,
+    s.head AS out_head, s.tail AS out_tail, s.epoch AS out_epoch
 FROM moved LEFT JOIN sent s ON s.conversation_id = moved.conversation_id AND s.leased_by = $1
 """
 
@@ -153,12 +155,15 @@ def _turn(lease: Lease, row: asyncpg.Record | None) -> Turn | None:
 
 
 async def _store(connection: asyncpg.Connection, outcomes: Sequence[tuple[UUID, TurnOutcome]]) -> list[TurnReceipt]:
-    moved: dict[tuple[UUID, UUID], asyncpg.Record] = {}
+    moved: dict[tuple[UUID, UUID, int], asyncpg.Record] = {}
     for process_id in {owner for owner, _ in outcomes}:
         done = [outcome for owner, outcome in outcomes if owner == process_id]
         for row in await connection.fetch(STORE, process_id, *_columns(done)):
-            moved[process_id, row["conversation_id"]] = row
-    return [_receipt(outcome, moved.get((owner, outcome.turn.lease.conversation_id))) for owner, outcome in outcomes]
+            moved[process_id, row["conversation_id"], row["epoch"]] = row
+    return [
+        _receipt(outcome, moved.get((owner, outcome.turn.lease.conversation_id, outcome.turn.lease.epoch)))
+        for owner, outcome in outcomes
+    ]
 
 
 def _columns(done: Sequence[TurnOutcome]) -> list[list[object]]:
