@@ -115,10 +115,14 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
         if processes is not None and kind in ("serve", "worker"):
             providers = await stack.enter_async_context(await Providers.open(settings.providers))
             channel = await stack.enter_async_context(_callback_channel(settings, guard))
+            await secrets.live(None)  # made at the first start; a changed TELEFONIST_SECRET is told at every other
             worker = Worker(processes, Mailboxes(database))
             _employ(worker, settings, database, catalog, providers, channel, secrets)
         prompt = settings.system_prompt_for(settings.doors.webhook)
-        tasks = WebhookTasks(Intake(database), Tasks(database), catalog, prompt, worker)
+        intake = Intake(database)
+        tasks = WebhookTasks(intake, Tasks(database), catalog, prompt, worker)
+        if worker is not None:
+            worker.tidy_with(intake.purge)
         yield House(settings, database, embedded, secrets, catalog, guard, memory, worker, processes, tasks, notes)
 
 
@@ -143,7 +147,7 @@ def build_web(house: House) -> ASGIApp:
     rate_limit = settings.doors.webhook.rate_limit
     accept = webhook.acceptor(house.tasks, policy, limiter, house.guard, rate_limit)
     for routes in (
-        webhook.router(accept, house.tasks, policy),
+        webhook.router(accept, house.tasks, policy, limiter, rate_limit),
         callback_probe.router(policy, limiter, rate_limit),
         health.router(__version__, house.check),
         documentation.router(),

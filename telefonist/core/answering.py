@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from typing import Any
+from uuid import UUID
 
 from telefonist.channels.callback_payload import callback_payload
 from telefonist.channels.callback_url import host_of
@@ -21,6 +22,7 @@ from telefonist.types import (
     TaskState,
     Turn,
     TurnOutcome,
+    TurnReceipt,
     Usage,
     new_id,
     utc_now,
@@ -52,19 +54,24 @@ class Answerer:
             if self._worker.stopping:
                 await self._worker.give_back(current)
                 return
+            turn = turn or await insist(self._turns.load, current)
             if turn is None:
-                turn = await insist(lambda lease=current: self._turns.load(lease))  # type: ignore[misc]
-            if turn is None:
-                raise LeaseLost
+                raise LookupError("a mailbox counts a message that is not there")
             outcome = await self._answer(turn)
-            receipt = await insist(lambda outcome=outcome: self._turns.store(process_id, outcome))  # type: ignore[misc]
+            receipt = await self._store(process_id, outcome)
             if not receipt.stored:
                 raise LeaseLost
-            if receipt.delivery_lease is not None and outcome.outgoing is not None:
-                self._worker.start(
-                    receipt.delivery_lease, PendingDelivery(outcome.outgoing, turn.account_id, 0, 0, None)
-                )
+            if receipt.delivery_lease is not None:
+                self._worker.start(receipt.delivery_lease, _at_hand(receipt.delivery_lease, outcome))
             current, turn = receipt.next_lease, None
+
+    async def _store(self, process_id: UUID, outcome: TurnOutcome) -> TurnReceipt:
+        """Store what came of a turn; where our own mistake is in the way, that the turn failed."""
+        try:
+            return await insist(self._turns.store, process_id, outcome)
+        except Exception:
+            log.exception("outcome_not_stored", task_id=str(outcome.turn.task_id))
+            return await insist(self._turns.store, process_id, self._failed(outcome.turn, TelefonistError()))
 
     def cancel(self, task_id: str) -> None:
         """Stop generating for a task that was cancelled; one that is just being loaded will not begin."""
@@ -80,6 +87,7 @@ class Answerer:
         self._generating[key] = _current_task()
         try:
             answer = await self._generator.complete(turn.model, prompt(self._system_prompt, turn.history))
+            return self._succeeded(turn, answer)
         except TelefonistError as error:
             return self._failed(turn, error)
         except asyncio.CancelledError:
@@ -90,8 +98,8 @@ class Answerer:
             log.exception("generation_failed", task_id=key)
             return self._failed(turn, TelefonistError())
         finally:
-            del self._generating[key]
-        return self._succeeded(turn, answer)
+            if self._generating.get(key) is _current_task():
+                del self._generating[key]
 
     def _succeeded(self, turn: Turn, answer: Answer) -> TurnOutcome:
         text = answer.completion.text.replace("\x00", "")
@@ -131,6 +139,13 @@ def _outcome(
         outgoing=Outgoing(message_id, turn.callback_url, body),
         host=host_of(turn.callback_url),
     )
+
+
+def _at_hand(lease: Lease, outcome: TurnOutcome) -> AtHand:
+    """Give the callback just stored, where it is the only one that waits: else the mailbox knows whose turn it is."""
+    if outcome.outgoing is None or lease.tail - lease.head != 1:
+        return None
+    return PendingDelivery(outcome.outgoing, outcome.turn.account_id, 0, 0, None)
 
 
 def _nothing(turn: Turn) -> TurnOutcome:

@@ -18,3 +18,16 @@ def prompt(system_prompt: str, history: Sequence[HistoryMessage]) -> list[Json]:
     messages: list[Json] = [{"role": "system", "content": system_prompt}] if system_prompt else []
     messages.extend({"role": WIRE_ROLES[message.role], "content": message.content} for message in history)
     return messages
+
+
+def fit(messages: Sequence[Json], budget: int) -> Sequence[Json]:
+    """Drop the oldest messages until the rest fits ``budget`` tokens; the system prompt and the last message stay."""
+    counts = [message_tokens(str(message.get("content") or "")) for message in messages]
+    excess = sum(counts) - budget
+    kept: list[Json] = []
+    for position, message in enumerate(messages):
+        if excess > 0 and message["role"] != "system" and position < len(messages) - 1:
+            excess -= counts[position]
+        else:
+            kept.append(message)
+    return kept

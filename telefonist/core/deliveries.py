@@ -11,7 +11,7 @@ from telefonist.core.mailbox import AtHand, Worker, insist
 from telefonist.core.webhook_secrets import WebhookSecrets
 from telefonist.logs import get_logger
 from telefonist.storage.deliveries import Deliveries
-from telefonist.types import DeliveryAttempt, DeliveryOutcome, DeliveryState, Lease, PendingDelivery
+from telefonist.types import DeliveryAttempt, DeliveryOutcome, DeliveryState, Lease, PendingDelivery, utc_now
 
 log = get_logger(__name__)
 
@@ -78,9 +78,9 @@ class Deliverer:
         pending = at_hand if isinstance(at_hand, PendingDelivery) else None
         while current is not None:
             if pending is None:
-                pending = await insist(lambda lease=current: self._deliveries.next(lease))  # type: ignore[misc]
+                pending = await insist(self._deliveries.next, current)
             if pending is None:
-                current = await insist(lambda lease=current: self._deliveries.rest(process_id, lease))  # type: ignore[misc]
+                current = await insist(self._deliveries.rest, process_id, current)
                 continue
             host = host_of(pending.outgoing.callback_url)
             if self._sending[host] >= self._crowd:
@@ -96,13 +96,12 @@ class Deliverer:
                 self._sending[host] -= 1
                 if not self._sending[host]:
                     del self._sending[host]
-            current = await insist(lambda outcome=outcome: self._deliveries.record(process_id, outcome))  # type: ignore[misc]
+            current = await insist(self._deliveries.record, process_id, outcome)
             pending = at_hand = None
 
     async def _attempt(self, lease: Lease, pending: PendingDelivery) -> DeliveryOutcome:
         number = pending.attempts + 1
-        secrets = await insist(lambda: self._secrets.live(pending.account_id))
-        attempt = await self._channel.send(pending.outgoing, secrets, number, self._worker.sure)
+        attempt = await self._send(pending, number)
         state, wait = self._schedule.after(attempt, pending.tries)
         log.info(
             "callback_sent",
@@ -122,3 +121,12 @@ class Deliverer:
             retry_in=wait,
             hold_back=self._schedule.hold_back,
         )
+
+    async def _send(self, pending: PendingDelivery, number: int) -> DeliveryAttempt:
+        started = utc_now()
+        try:
+            secrets = await insist(self._secrets.live, pending.account_id)
+            return await self._channel.send(pending.outgoing, secrets, number, self._worker.sure)
+        except Exception:
+            log.exception("callback_not_sent", message_id=str(pending.outgoing.message_id))
+            return DeliveryAttempt(started, 0, None, error="not sent: a mistake of ours, see the log")

@@ -5,7 +5,8 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from telefonist.core.catalog import Catalog
+from telefonist.core.catalog import Catalog, prompt_budget
+from telefonist.core.conversations import fit
 from telefonist.errors import ProviderError
 from telefonist.logs import get_logger
 from telefonist.providers.base import Provider
@@ -49,15 +50,16 @@ class Generator:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
     async def complete(self, model_name: str, messages: Sequence[Json], options: Json | None = None) -> Answer:
-        """Get a whole answer; raises the last model's ProviderError when every one failed.
+        """Get a whole answer; raises the first model's ProviderError when every one failed.
 
         Only what is safe to repeat is repeated: no connection, 429, 5xx. A Retry-After longer than we are ready to wait
-        sends us to the fallback at once.
+        sends us to the fallback at once, which gets as much of the prompt as its own window holds.
         """
         failure: ProviderError | None = None
         for model in self.catalog.with_fallbacks(model_name):
             try:
-                return Answer(await self._try(model, messages, options or {}), model)
+                fitting = fit(messages, prompt_budget(model)) if failure else messages
+                return Answer(await self._try(model, fitting, options or {}), model)
             except ProviderError as error:
                 log.warning("model_failed", model=model.name, code=error.code, reason=str(error))
                 failure = failure or error

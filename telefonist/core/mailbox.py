@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import Context
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 from uuid import UUID
 
 from telefonist.errors import LeaseLost, Unavailable
@@ -24,9 +24,13 @@ from telefonist.types import Lease, PendingDelivery, Side, Turn
 log = get_logger(__name__)
 
 Result = TypeVar("Result")
+Given = ParamSpec("Given")
 
 CLAIM_AT_ONCE = 200
 """Conversations that one statement claims."""
+
+INSIST_EVERY = 0.3
+"""Seconds between two tries to write what must not be lost."""
 
 AFTER_A_MISTAKE = 10.0
 """Seconds after which work that met a mistake of ours is tried again: at once, the same mistake would spin."""
@@ -47,6 +51,8 @@ class Rhythm:
     """How often the leases in the database are compared with the work under way here."""
     retry: float = 0.3
     """Wait before asking a database again that was away."""
+    tidy: float = 60.0
+    """How often what is past its time is cleared away."""
 
 
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -73,6 +79,8 @@ class _Lane:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     running: dict[UUID, tuple[int, "asyncio.Task[None]"]] = field(default_factory=dict)
     reserved: int = 0
+    more_waits: bool = False
+    """The last look found no room for all there was: whoever finishes makes us look again."""
 
     @property
     def room(self) -> int:
@@ -88,6 +96,8 @@ class Worker:
         self._rhythm = rhythm or Rhythm()
         self._lanes: dict[Side, _Lane] = {}
         self._heard: dict[str, Callable[[str], None]] = {}
+        self._superseded: set[asyncio.Task[None]] = set()
+        self._chores: list[Callable[[], Awaitable[None]]] = []
         self._stopping = False
         self._alive_at = -math.inf
         self._beaten = asyncio.Event()
@@ -127,6 +137,10 @@ class Worker:
         """Call ``react`` with the rest of every notification that starts with ``prefix``."""
         self._heard[prefix] = react
 
+    def tidy_with(self, chore: Callable[[], Awaitable[None]]) -> None:
+        """Let ``chore`` clear away what is past its time, again and again."""
+        self._chores.append(chore)
+
     @contextmanager
     def place(self, side: Side) -> Iterator[UUID | None]:
         """Keep a place for a conversation about to be leased; gives the process id to lease it to, None when full."""
@@ -147,16 +161,25 @@ class Worker:
         """
         lane = self._lanes[lease.side]
         known = lane.running.get(lease.conversation_id)
-        if known is not None and known[0] >= lease.epoch:
-            return
+        if known is not None:
+            if known[0] >= lease.epoch:
+                return
+            self._supersede(known[1])
         task = asyncio.create_task(self._work(lane, lease, at_hand), context=Context())
         lane.running[lease.conversation_id] = (lease.epoch, task)
+
+    def _supersede(self, task: "asyncio.Task[None]") -> None:
+        """Stop work whose lease has gone to other work here; it could not write any more."""
+        self._superseded.add(task)
+        task.add_done_callback(self._superseded.discard)
+        task.cancel()
 
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_alive())
             group.create_task(self._reconcile())
+            group.create_task(self._tidy())
             group.create_task(self._mailboxes.listen(self._hear))
             for side, lane in self._lanes.items():
                 group.create_task(self._claim(side, lane))
@@ -190,6 +213,10 @@ class Worker:
                 await lane.handler.work(lease, at_hand)
             except LeaseLost:
                 log.info("lease_lost", side=lease.side, epoch=lease.epoch)
+                with suppress(Unavailable):  # it may be ours after all, where the answer to a commit was lost
+                    await self.give_back(lease)
+            except Unavailable:
+                log.warning("given_back_later", side=lease.side, epoch=lease.epoch)
             except Exception:
                 log.exception("handler_failed", side=lease.side)
                 with suppress(Unavailable):
@@ -198,24 +225,28 @@ class Worker:
                 known = lane.running.get(lease.conversation_id)
                 if known is not None and known[0] == lease.epoch:
                     del lane.running[lease.conversation_id]
-                if len(lane.running) == lane.limit - 1:
+                if lane.more_waits:
                     lane.wake.set()
 
     async def _claim(self, side: Side, lane: _Lane) -> None:
         while not self._stopping:
             lane.wake.clear()
-            room = min(lane.room, CLAIM_AT_ONCE)
+            room = max(0, min(lane.room, CLAIM_AT_ONCE))
             claimed = 0
-            if room > 0:
+            if room:
+                lane.reserved += room
                 try:
                     leases = await self._mailboxes.claim(self.process_id, side, room)
+                    claimed = len(leases)
                 except Unavailable:
                     await asyncio.sleep(self._rhythm.retry)
                     continue
+                finally:
+                    lane.reserved -= room
                 for lease in leases:
                     self.start(lease)
-                claimed = len(leases)
-            if claimed < max(room, 1):
+            lane.more_waits = claimed == room
+            if not room or claimed < room:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._rhythm.poll):
                         await lane.wake.wait()
@@ -230,6 +261,8 @@ class Worker:
                     await self._abandon()
                     await self._processes.register(same_machine=False)
                     steady_since = None
+                if started - self._alive_at > self._rhythm.silent / 2:
+                    steady_since = None  # we were silent ourselves: the others may have been for the same reason
                 self._show_alive(started)
                 steady_since = steady_since if steady_since is not None else started
                 trusted = started - steady_since > self._rhythm.silent
@@ -269,6 +302,13 @@ class Worker:
             except Unavailable:
                 suspects = set()
 
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(self._rhythm.tidy)
+            for chore in self._chores:
+                with suppress(Unavailable):
+                    await chore()
+
     def _works_under(self, lease: Lease) -> bool:
         lane = self._lanes.get(lease.side)
         known = lane.running.get(lease.conversation_id) if lane else None
@@ -282,7 +322,7 @@ class Worker:
             await asyncio.wait(tasks)
 
     def _tasks(self) -> set["asyncio.Task[None]"]:
-        return {task for lane in self._lanes.values() for _, task in lane.running.values()}
+        return {task for lane in self._lanes.values() for _, task in lane.running.values()} | self._superseded
 
     def _hear(self, notice: str) -> None:
         for prefix, react in self._heard.items():
@@ -293,10 +333,10 @@ class Worker:
             self._lanes[Side(notice)].wake.set()
 
 
-async def insist(write: Callable[[], Awaitable[Result]], wait: float = 0.3) -> Result:
+async def insist(write: Callable[Given, Awaitable[Result]], *given: Given.args, **named: Given.kwargs) -> Result:
     """Write something that must not be lost: while the database is away, try again until it is back."""
     while True:
         try:
-            return await write()
+            return await write(*given, **named)
         except Unavailable:
-            await asyncio.sleep(wait)
+            await asyncio.sleep(INSIST_EVERY)

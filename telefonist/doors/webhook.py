@@ -89,7 +89,9 @@ def acceptor(
     return accept
 
 
-def router(accept: Endpoint, tasks: WebhookTasks, policy: AccessPolicy) -> APIRouter:
+def router(
+    accept: Endpoint, tasks: WebhookTasks, policy: AccessPolicy, limiter: RateLimiter, rate_limit: str
+) -> APIRouter:
     """Make the routes for taking webhook requests and for looking after their tasks."""
     routes = APIRouter(tags=["Webhook"])
 
@@ -124,11 +126,18 @@ def router(accept: Endpoint, tasks: WebhookTasks, policy: AccessPolicy) -> APIRo
     @routes.post(
         "/tasks/{task_id}/redeliver",
         status_code=202,
-        responses=TASK_RESPONSES | {409: {"description": "There is no answer to send yet"}},
+        responses=TASK_RESPONSES
+        | {
+            409: {"description": "There is no answer to send yet"},
+            429: {"description": "Past the rate limit; see Retry-After"},
+        },
         summary="Send the answer again, at once",
     )
     async def redeliver(task_id: UUID, request: Request) -> TaskDocument:
-        return task_document(await tasks.redeliver(task_id, policy.caller(request)))
+        caller = policy.caller(request)
+        if caller.account_id is None:
+            await enforce(limiter, rate_limit, "redeliver", caller.address)
+        return task_document(await tasks.redeliver(task_id, caller))
 
     @routes.delete(
         "/tasks/{task_id}",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, select, text
+from sqlalchemy import ColumnElement, Row, Select, and_, select, text
 
 from telefonist.storage.database import Database
 from telefonist.storage.mailboxes import CHANNEL
@@ -125,24 +125,24 @@ class Tasks:
 
     async def redeliver(self, task_id: UUID) -> bool:
         """Send a task's callback again; False when it has none yet."""
-        chosen = select(deliveries.c.id, deliveries.c.conversation_id).where(deliveries.c.task_id == task_id)
-        return await self._reopen(chosen) > 0
+        return await self._reopen(deliveries.c.task_id == task_id) > 0
 
     async def redeliver_host(self, host: str) -> int:
         """Send everything again that is parked for a host (``name:port``); says how many."""
-        total = 0
-        chosen = (
-            select(deliveries.c.id, deliveries.c.conversation_id)
+        parked = (
+            select(deliveries.c.id)
             .where(deliveries.c.host == host, deliveries.c.state == DeliveryState.PARKED.value)
             .order_by(deliveries.c.id)
-            .limit(REOPEN_LIMIT)
         )
-        while count := await self._reopen(chosen):
-            total += count
-        return total
-
-    async def _reopen(self, chosen: Select[Any]) -> int:
         async with self._database.begin() as connection:
+            ids = (await connection.scalars(parked)).all()
+        for start in range(0, len(ids), REOPEN_LIMIT):
+            await self._reopen(deliveries.c.id.in_(ids[start : start + REOPEN_LIMIT]))
+        return len(ids)
+
+    async def _reopen(self, which: ColumnElement[bool]) -> int:
+        async with self._database.begin() as connection:
+            chosen = select(deliveries.c.id, deliveries.c.conversation_id).where(which)
             rows = (await connection.execute(chosen)).all()
             if not rows:
                 return 0
