@@ -85,9 +85,14 @@ class Database:
     async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         try:
             async with engine.begin() as connection:
-                yield connection
+                try:
+                    yield connection
+                except DBAPIError as error:
+                    if isinstance(_cause(error), DISCONNECTED):
+                        await connection.invalidate()  # a session that may only read would stay so for ever
+                    raise
         except DBAPIError as error:
-            cause = (error.orig and error.orig.__cause__) or error
+            cause = _cause(error)
             if error.connection_invalidated or isinstance(cause, (*DISCONNECTED, *CONFLICTS)):
                 raise self._unavailable(cause) from error
             raise
@@ -100,3 +105,8 @@ class Database:
     def _unavailable(self, error: BaseException) -> Unavailable:
         self._outage.failed(POOL, error)
         return Unavailable(seconds=RETRY_AFTER)
+
+
+def _cause(error: DBAPIError) -> BaseException:
+    """Give what asyncpg raised, below the two errors that SQLAlchemy wraps it in."""
+    return (error.orig and error.orig.__cause__) or error

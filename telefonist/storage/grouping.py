@@ -68,7 +68,7 @@ class Grouped(Generic[Item, Result]):
     async def _run_group(self, group: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:
             results = await self._line.run(self._bound([item for item, _ in group]))
-            for (_, future), result in zip(group, results, strict=True):
+            for (_, future), result in list(zip(group, results, strict=True)):
                 if not future.done():
                     future.set_result(result)
         except asyncio.CancelledError:

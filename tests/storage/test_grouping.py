@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from telefonist.errors import Unavailable
-from telefonist.storage import lines
+from telefonist.storage import grouping, lines
 from telefonist.storage.database import Database
 from telefonist.storage.grouping import Grouped
 from telefonist.storage.lines import Line, Outage
@@ -23,6 +23,19 @@ class Doubler:
         self.groups.append(list(items))
         rows = await connection.fetch("SELECT 2 * i AS doubled, 1 / i FROM unnest($1::int[]) AS i", list(items))
         return [row["doubled"] for row in rows]
+
+
+class Doorkeeper:
+    """Lets a group through when the test opens the gate; what it does then is the test's to say."""
+
+    def __init__(self, act: Callable[[Sequence[str]], Sequence[str]]) -> None:
+        self._act = act
+        self.entered, self.gate = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, _: asyncpg.Connection, items: Sequence[str]) -> Sequence[str]:
+        self.entered.set()
+        await self.gate.wait()
+        return self._act(items)
 
 
 async def test_what_arrives_while_a_group_is_under_way_goes_together(database: Database) -> None:
@@ -44,6 +57,39 @@ async def test_a_bad_item_fails_alone(database: Database) -> None:
     results = await asyncio.gather(*(grouped.submit(number) for number in (1, 0, 3)), return_exceptions=True)
     assert (results[0], results[2]) == (2, 6)
     assert isinstance(results[1], asyncpg.DivisionByZeroError)
+
+
+async def test_a_mistake_of_ours_fails_its_own_callers_and_those_who_wait_behind_go_on(database: Database) -> None:
+    def act(items: Sequence[str]) -> Sequence[str]:
+        if "bad" in items:
+            raise KeyError("a mistake of ours")
+        return items
+
+    doorkeeper = Doorkeeper(act)
+    grouped = Grouped(database.line("test"), doorkeeper)
+    bad = asyncio.create_task(grouped.submit("bad"))
+    await doorkeeper.entered.wait()
+    neighbours = [asyncio.create_task(grouped.submit(item)) for item in ("good", "bad", "better")]
+    await asyncio.sleep(0)
+    doorkeeper.gate.set()
+    async with asyncio.timeout(5):
+        results = await asyncio.gather(bad, *neighbours, return_exceptions=True)
+        assert [results[1], results[3], await grouped.submit("later")] == ["good", "better", "later"]
+    assert [type(results[0]), type(results[2])] == [KeyError, KeyError]
+
+
+@pytest.mark.parametrize("count", [0, 2])
+async def test_a_wrong_number_of_results_is_told_to_the_callers_and_hangs_nobody(
+    database: Database, count: int
+) -> None:
+    async def answer(_: asyncpg.Connection, items: Sequence[str]) -> Sequence[str]:
+        return items if "good" in items else list(items) * count
+
+    grouped = Grouped(database.line("test"), answer)
+    async with asyncio.timeout(5):
+        with pytest.raises(ValueError, match="argument"):
+            await grouped.submit("odd")
+        assert await grouped.submit("good") == "good"
 
 
 async def test_a_caller_that_leaves_takes_nobody_with_it(database: Database) -> None:
@@ -119,3 +165,18 @@ async def test_two_that_lock_the_wrong_way_round_both_get_through(database: Data
     await asyncio.gather(database.line("one").run(crossing(1, 2)), database.line("two").run(crossing(2, 1)))
     async with database.begin() as connection:
         assert (await connection.exec_driver_sql("SELECT array_agg(n) FROM pairs")).scalar() == [2, 2]
+
+
+async def test_what_would_wait_too_long_is_refused_at_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grouping, "LONGEST_QUEUE", 3)
+    doorkeeper = Doorkeeper(lambda items: items)
+    grouped = Grouped(database.line("test"), doorkeeper)
+    under_way = asyncio.create_task(grouped.submit("under way"))
+    await doorkeeper.entered.wait()
+    waiting = [asyncio.create_task(grouped.submit(f"{number}")) for number in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable):
+        await grouped.submit("one too many")
+    doorkeeper.gate.set()
+    assert await asyncio.gather(under_way, *waiting) == ["under way", "0", "1", "2"]
+    assert await grouped.submit("room again") == "room again"
