@@ -1,7 +1,7 @@
 # make help tells what there is to make. PYTHON=/path/to/python3.12 chooses the Python that .venv is made with.
 
 .DEFAULT_GOAL := install
-.PHONY: install run test test-deep lint lock clean help
+.PHONY: install run test test-deep bench-webhook lint lock clean help
 
 PYTHON ?=
 INSTALL = @PYTHON='$(PYTHON)' sh scripts/install.sh
@@ -20,6 +20,10 @@ test: ## run the tests: make test ARGS='-k webhook'
 test-deep: ## run the faults under much more work, which takes minutes
 	$(INSTALL) dev
 	@$(BIN)/python -m pytest -m deep $(ARGS)
+
+bench-webhook: ## measure the webhook beside FastAPI + Celery + Redis, which takes five minutes
+	$(INSTALL) dev
+	@$(BIN)/python -m bench.webhook $(ARGS)
 
 lint: ## check style, types, who imports whom, and the files themselves
 	$(INSTALL) dev
@@ -40,8 +44,8 @@ lock: ## write the lock files anew from pyproject.toml: make lock ARGS=--upgrade
 		<pyproject.toml | $(COMPILE) $(ARGS) -c requirements.lock - -o requirements-embedded.lock
 
 clean: ## remove .venv and the caches; the data stays
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
-	find telefonist tests scripts -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist bench/.venv bench/bin
+	find telefonist tests scripts bench -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## tell what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1  	/p' Makefile

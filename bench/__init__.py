@@ -1,0 +1,1 @@
+"""Every claim about speed and size comes from here."""
