@@ -84,6 +84,16 @@ async def test_a_start_that_fails_leaves_the_place_free(folder: Folder) -> None:
     assert await folder.processes() == 0
 
 
+async def test_another_secret_stops_the_start_and_says_what_to_do(folder: Folder) -> None:
+    async with folder.running("worker", TELEFONIST_SECRET="a" * 32):
+        pass
+    with pytest.raises(ConfigurationError, match=r"another TELEFONIST_SECRET\. Give .* the secret it had"):
+        async with open_house(folder.settings(TELEFONIST_SECRET="b" * 32), "worker"):
+            raise AssertionError("it opened")
+    async with folder.running("worker", TELEFONIST_SECRET="a" * 32):
+        assert await folder.processes() == 1
+
+
 async def test_web_processes_with_one_redis_stand_beside_each_other_and_count_together(folder: Folder) -> None:
     with running_redis() as redis:
         async with (

@@ -58,8 +58,10 @@ WITH done AS (
               hold_back)
 ), tried AS (
     INSERT INTO delivery_attempts (delivery_id, number, started_at, milliseconds, status, error, response)
-    SELECT delivery_id, (SELECT coalesce(max(a.number), 0) + 1 FROM delivery_attempts a
-                         WHERE a.delivery_id = d.delivery_id), started_at, milliseconds, status, error, response
+    SELECT delivery_id, (SELECT coalesce(max(a.number), 0) FROM delivery_attempts a
+                         WHERE a.delivery_id = d.delivery_id)
+                        + row_number() OVER (PARTITION BY delivery_id ORDER BY started_at),
+        started_at, milliseconds, status, error, response
     FROM done d
     WHERE NOT EXISTS (SELECT 1 FROM delivery_attempts a
                       WHERE a.delivery_id = d.delivery_id AND a.started_at = d.started_at)

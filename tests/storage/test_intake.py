@@ -85,6 +85,19 @@ async def test_an_idempotency_key_is_forgotten_after_a_day(database: Database) -
     assert not second.repeated
 
 
+async def test_idempotency_keys_past_their_time_are_cleared_away_and_others_stay(database: Database) -> None:
+    intake = Intake(database)
+    await keyed(intake, "old", url=URL + "/old")
+    async with database.begin() as connection:
+        await connection.exec_driver_sql("UPDATE idempotency_keys SET created_at = now() - interval '25 hours'")
+    fresh = await keyed(intake, "fresh")
+    await intake.purge()
+    async with database.begin() as connection:
+        kept = (await connection.exec_driver_sql("SELECT task_id FROM idempotency_keys")).scalars()
+        assert list(kept) == [fresh.task_id]
+    assert (await keyed(intake, "fresh")).repeated
+
+
 async def test_keys_of_one_caller_mean_nothing_to_another(database: Database) -> None:
     intake = Intake(database)
     tasks = [
