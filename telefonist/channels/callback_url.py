@@ -65,7 +65,6 @@ def check_callback_url(url: str, guard: AddressGuard) -> CallbackUrl:
     return parsed
 
 
-@lru_cache(maxsize=4096)
 def host_of(url: str) -> str:
     """Give the ``host:port`` by which deliveries to ``url`` are kept apart from those to other receivers.
 
@@ -74,6 +73,7 @@ def host_of(url: str) -> str:
     return parse_callback_url(url).endpoint
 
 
+@lru_cache(maxsize=4096)
 def parse_callback_url(url: str) -> CallbackUrl:
     """Read a callback URL without judging where it leads; raises InvalidInput for the field ``callback_url``."""
     if len(url) > MAX_LENGTH:

@@ -1,6 +1,7 @@
 """Running the service: ``telefonist serve`` and ``telefonist worker``."""
 
 import asyncio
+import gc
 import resource
 import signal
 import socket
@@ -22,6 +23,9 @@ log = get_logger(__name__)
 
 BACKLOG = 2048
 """Connections that the kernel keeps waiting while we are busy."""
+
+GARBAGE_THRESHOLDS = (10_000, 20, 100)
+"""Objects made, and younger collections, between two collections (Python's own: 700, 10, 10)."""
 
 WANTED_FILES = 65_536
 """Open files asked for, as far as the system allows: every connection is one."""
@@ -87,6 +91,7 @@ async def _run(
 ) -> None:
     """Run everything until a signal comes or something ends that should not; then stop in order."""
     stop.started()
+    _settle()
     background = [asyncio.create_task(house.worker.run())] if house.worker else []
     if house.processes is not None and house.worker is None:
         background.append(asyncio.create_task(house.processes.keep_alive()))
@@ -168,6 +173,13 @@ def _prepare(settings: Settings) -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _settle() -> None:
+    """Spare the collector going again and again through what the start made: a fifth of our CPU went there."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
 
 
 def _listen(host: str, port: int) -> socket.socket:

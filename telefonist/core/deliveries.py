@@ -1,6 +1,7 @@
 """Deliveries: what is sent where, when again, and when no more."""
 
 import random
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,12 @@ CROWD = 4
 
 CROWDED_WAIT = 5.0
 """Seconds after which a delivery for a crowded host is looked at again."""
+
+BUSY = 5
+"""How many times larger the crowd may grow at a host that answers."""
+
+SILENT_HOST = 1.0
+"""Seconds without an answer after which a host with a crowd is no longer waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,7 @@ class Deliverer:
         self._schedule = schedule
         self._crowd = places_per_host * CROWD
         self._sending: Counter[str] = Counter()
+        self._answered_at: dict[str, float] = {}
 
     async def work(self, lease: Lease, at_hand: AtHand) -> None:
         """Send what may be sent, in order, until nothing is left or all of it has to wait."""
@@ -83,25 +91,37 @@ class Deliverer:
                 current = await insist(self._deliveries.rest, process_id, current)
                 continue
             host = host_of(pending.outgoing.callback_url)
-            if self._sending[host] >= self._crowd:
+            if self._is_stuck(host):
                 await self._worker.give_back(current, CROWDED_WAIT * random.uniform(0.5, 1.5))  # noqa: S311  jitter
                 return
             if self._worker.stopping and at_hand is None:
                 await self._worker.give_back(current)
                 return
             self._sending[host] += 1
+            self._answered_at.setdefault(host, time.monotonic())
             try:
                 outcome = await self._attempt(current, pending)
             finally:
                 self._sending[host] -= 1
                 if not self._sending[host]:
                     del self._sending[host]
+                    del self._answered_at[host]
             current = await insist(self._deliveries.record, process_id, outcome)
             pending = at_hand = None
+
+    def _is_stuck(self, host: str) -> bool:
+        """Tell whether sends pile up at a host that has stopped answering; one that is merely busy is waited for."""
+        waiting = self._sending[host]
+        if waiting < self._crowd:
+            return False
+        silent = time.monotonic() - self._answered_at[host]
+        return silent > SILENT_HOST or waiting >= self._crowd * BUSY
 
     async def _attempt(self, lease: Lease, pending: PendingDelivery) -> DeliveryOutcome:
         number = pending.attempts + 1
         attempt = await self._send(pending, number)
+        if attempt.status is not None:
+            self._answered_at[host_of(pending.outgoing.callback_url)] = time.monotonic()
         state, wait = self._schedule.after(attempt, pending.tries)
         log.info(
             "callback_sent",

@@ -62,9 +62,9 @@ def test_every_command_that_is_named_exists(document: Document) -> None:
 
 @every_document
 def test_every_make_target_that_is_named_exists(document: Document) -> None:
-    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     code = [*document.code_spans, *(fence.text for fence in document.fences if fence.language == "bash")]
-    assert {target for text in code for target in re.findall(r"^make (\w+)", text, re.MULTILINE)} <= targets
+    assert {target for text in code for target in re.findall(r"^make ([\w-]+)", text, re.MULTILINE)} <= targets
 
 
 @every_document
