@@ -35,6 +35,10 @@ INSIST_EVERY = 0.3
 AFTER_A_MISTAKE = 10.0
 """Seconds after which work that met a mistake of ours is tried again: at once, the same mistake would spin."""
 
+PARTING = 1.0
+"""Seconds in which work whose lease has gone to other work here may end by itself: mostly its mailbox was empty, and it
+is only about to hear of its last commit."""
+
 REAP_ORPHANS_ONLY = 24 * 3600.0
 """Silence (seconds) that nobody survives: used while our own clock of the others cannot be trusted."""
 
@@ -160,19 +164,14 @@ class Worker:
         The work has a context of its own: its log lines do not carry the ids of the request that happened to start it.
         """
         lane = self._lanes[lease.side]
-        known = lane.running.get(lease.conversation_id)
-        if known is not None:
-            if known[0] >= lease.epoch:
-                return
-            self._supersede(known[1])
-        task = asyncio.create_task(self._work(lane, lease, at_hand), context=Context())
+        epoch, before = lane.running.get(lease.conversation_id, (0, None))
+        if epoch >= lease.epoch:
+            return
+        if before is not None:
+            self._superseded.add(before)
+            before.add_done_callback(self._superseded.discard)
+        task = asyncio.create_task(self._work(lane, lease, at_hand, before), context=Context())
         lane.running[lease.conversation_id] = (lease.epoch, task)
-
-    def _supersede(self, task: "asyncio.Task[None]") -> None:
-        """Stop work whose lease has gone to other work here; it could not write any more."""
-        self._superseded.add(task)
-        task.add_done_callback(self._superseded.discard)
-        task.cancel()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -207,9 +206,11 @@ class Worker:
         with suppress(Unavailable):
             await self._processes.leave()
 
-    async def _work(self, lane: _Lane, lease: Lease, at_hand: AtHand) -> None:
+    async def _work(self, lane: _Lane, lease: Lease, at_hand: AtHand, before: "asyncio.Task[None] | None") -> None:
         with log_context(conversation_id=str(lease.conversation_id)):
             try:
+                if before is not None:
+                    await _see_off(before)
                 await lane.handler.work(lease, at_hand)
             except LeaseLost:
                 log.info("lease_lost", side=lease.side, epoch=lease.epoch)
@@ -261,7 +262,7 @@ class Worker:
                     await self._abandon()
                     await self._processes.register(same_machine=False)
                     steady_since = None
-                if started - self._alive_at > self._rhythm.silent / 2:
+                if time.clock_gettime(CLOCK) - self._alive_at > self._rhythm.silent / 2:
                     steady_since = None  # we were silent ourselves: the others may have been for the same reason
                 self._show_alive(started)
                 steady_since = steady_since if steady_since is not None else started
@@ -331,6 +332,14 @@ class Worker:
                 return
         with suppress(ValueError, KeyError):
             self._lanes[Side(notice)].wake.set()
+
+
+async def _see_off(work: "asyncio.Task[None]") -> None:
+    """Let work whose lease has gone end by itself for a moment, then stop it; it could not write any more."""
+    try:
+        await asyncio.wait([work], timeout=PARTING)
+    finally:
+        work.cancel()
 
 
 async def insist(write: Callable[Given, Awaitable[Result]], *given: Given.args, **named: Given.kwargs) -> Result:
