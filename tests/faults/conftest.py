@@ -1,5 +1,7 @@
 """A folder to start real services in, a receiver, a model that takes its time, and the traffic between them."""
 
+import asyncio
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -7,17 +9,26 @@ import pytest
 
 from tests.fakes.receiver import Receiver
 from tests.faults.conversations import EchoingModel, Load, Traffic
-from tests.service import home
+from tests.service import home, run
 
-LOADS = (
-    pytest.param(Load(60, 5, 0.3), id="60x5"),
-    pytest.param(Load(300, 5, 0.5), id="300x5", marks=pytest.mark.deep),
-)
+LOAD = Load(conversations=300, messages=5, model_seconds=0.5)
+"""The work in the middle of which something is killed."""
+
+
+@pytest.fixture(scope="session")
+def made() -> Iterator[Path]:
+    """A data folder with a database that is up to date."""
+    with home() as folder:
+        finished = asyncio.run(run(folder, "migrate"))
+        assert finished.status == 0, finished.errors
+        yield folder / "data"
 
 
 @pytest.fixture
-def folder() -> Iterator[Path]:
+def folder(made: Path) -> Iterator[Path]:
+    """A folder to start services in, whose data folder need not be made any more."""
     with home() as folder:
+        subprocess.run(["cp", "-pR", made, folder / "data"], check=True)
         yield folder
 
 
@@ -27,20 +38,13 @@ async def receiver() -> AsyncIterator[Receiver]:
         yield receiver
 
 
-@pytest.fixture(params=LOADS)
-def load(request: pytest.FixtureRequest) -> Load:
-    """How much work there is in the middle of which something is killed; the larger one is for ``make test-deep``."""
-    load: Load = request.param
-    return load
-
-
 @pytest.fixture
-async def model(folder: Path, load: Load) -> AsyncIterator[EchoingModel]:
-    async with EchoingModel(load.model_seconds) as model:
+async def model(folder: Path) -> AsyncIterator[EchoingModel]:
+    async with EchoingModel(LOAD.model_seconds) as model:
         model.configure(folder)
         yield model
 
 
 @pytest.fixture
-def traffic(receiver: Receiver, model: EchoingModel, load: Load) -> Traffic:
-    return Traffic(receiver, model, load)
+def traffic(receiver: Receiver, model: EchoingModel) -> Traffic:
+    return Traffic(receiver, model, LOAD)

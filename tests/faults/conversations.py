@@ -4,15 +4,16 @@ import asyncio
 import itertools
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+import aiohttp
 
 from tests.fakes.openai_upstream import FakeOpenAI, answer
 from tests.fakes.receiver import Received, Receiver
 from tests.fakes.scripted_http import Exchange
+from tests.service import Service
 from tests.waiting import until
 
 CONFIGURATION = """
@@ -100,12 +101,11 @@ class Traffic:
         return self._told
 
     async def send(self, url: str) -> None:
-        """Send everything, each conversation in its order and all at once; a request that failed is sent again.
+        """Send everything, all conversations at once, each twice as fast as it is answered; what failed is sent again.
 
         The Idempotency-Key makes that safe, whether the failed one was accepted or not.
         """
-        limits = httpx.Limits(max_connections=50)
-        async with httpx.AsyncClient(base_url=url, timeout=10, limits=limits, trust_env=False) as client:
+        async with open_client(url) as client:
             await asyncio.gather(*(self._send(client, f"c{number}") for number in range(self._load.conversations)))
 
     @asynccontextmanager
@@ -120,6 +120,14 @@ class Traffic:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
         await self.finished()
+
+    async def all_accepted(self) -> None:
+        """Wait until everything has been answered 202."""
+
+        async def all_answered() -> bool:
+            return len(self.accepted) == self.total
+
+        await until(all_answered, 60)
 
     async def finished(self, timeout: float = 60.0) -> None:
         """Wait until every accepted task has had a callback, then check all that was promised."""
@@ -151,7 +159,7 @@ class Traffic:
     async def _in_the_middle(self) -> bool:
         return len(self.told) >= self.total // 20 and len(self._model.pending) >= self._load.conversations // 10
 
-    async def _send(self, client: httpx.AsyncClient, conversation: str) -> None:
+    async def _send(self, client: aiohttp.ClientSession, conversation: str) -> None:
         for number in range(self._load.messages):
             body = {
                 "message": f"{conversation} {number}",
@@ -161,12 +169,47 @@ class Traffic:
             for attempt in itertools.count():
                 headers = {"Idempotency-Key": f"{conversation}-{number}"}
                 try:
-                    response = await client.post("/webhook", json=body, headers=headers)
-                except httpx.TransportError:
-                    response = None
-                if response is not None and response.status_code == 202:
-                    self.accepted[response.json()["task_id"]] = (conversation, number)
-                    break
-                assert response is None or response.status_code == 503, response.text
+                    async with client.post("/webhook", json=body, headers=headers) as response:
+                        answered = await response.json()
+                except (aiohttp.ClientError, TimeoutError):
+                    pass
+                else:
+                    if response.status == 202:
+                        self.accepted[answered["task_id"]] = (conversation, number)
+                        break
+                    assert response.status == 503, answered
                 assert attempt < 300, "never accepted"
                 await asyncio.sleep(0.1)
+            await asyncio.sleep(self._load.model_seconds / 2)
+
+
+@asynccontextmanager
+async def together(*services: Service) -> AsyncIterator[None]:
+    """Start processes side by side, and have them all ready."""
+    async with AsyncExitStack() as stack:
+        for service in services:
+            await service.start()
+            stack.push_async_exit(service)
+        for service in services:
+            await service.ready()
+        yield
+
+
+async def is_refused(service: Service) -> bool:
+    """Send a message to nobody; where it is not taken, see that it is refused as it should be."""
+    body = {"message": "hello", "callback_url": "http://127.0.0.1:9/", "conversationId": "nobody"}
+    response = await service.client.post("/webhook", json=body)
+    if response.status_code == 202:
+        return False
+    assert response.status_code == 503, response.text
+    assert int(response.headers["retry-after"]) >= 1
+    assert response.headers["content-type"] == "application/json"
+    assert response.json()["code"] == "storage_unavailable"
+    assert response.json()["detail"]
+    return True
+
+
+def open_client(url: str) -> aiohttp.ClientSession:
+    """Make a client for many requests at once, which httpx is slow at."""
+    connector = aiohttp.TCPConnector(limit=50)
+    return aiohttp.ClientSession(url, connector=connector, timeout=aiohttp.ClientTimeout(total=10))

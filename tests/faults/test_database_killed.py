@@ -5,7 +5,7 @@ from pathlib import Path
 
 from telefonist.storage.embedded.processes import find_postmaster
 from tests.fakes.receiver import unused_port
-from tests.faults.conversations import Traffic
+from tests.faults.conversations import Traffic, is_refused, together
 from tests.faults.database import StandalonePostgres
 from tests.service import Service
 from tests.waiting import until
@@ -13,31 +13,27 @@ from tests.waiting import until
 AWAY = 3.0
 """Seconds for which PostgreSQL is away."""
 
-NOBODY = {"message": "hello", "callback_url": "http://127.0.0.1:9/", "conversationId": "nobody"}
-
 
 async def test_web_and_workers_come_through_three_seconds_without_postgresql_by_themselves(
     folder: Path, traffic: Traffic
 ) -> None:
-    async with (
-        StandalonePostgres(folder / "database") as postgres,
-        Service(folder, "serve", "--no-worker", **postgres.settings) as web,
-        Service(folder, "worker", **postgres.settings),
-        Service(folder, "worker", **postgres.settings),
-        traffic.flowing(web.url),
-    ):
-        await postgres.kill()
-        back = time.monotonic() + AWAY
-        while time.monotonic() < back:
-            await refused(web)
-        await web.wait_for_log("database_unavailable")
-        await postgres.start()
-        await until(lambda: is_ready(web))
+    async with StandalonePostgres(folder / "data") as postgres:
+        web = Service(folder, "serve", "--no-worker", **postgres.settings)
+        workers = [Service(folder, "worker", **postgres.settings) for _ in range(2)]
+        async with together(web, *workers), traffic.flowing(web.url):
+            await postgres.kill()
+            back = time.monotonic() + AWAY
+            while time.monotonic() < back:
+                await see_it_is_away(web)
+            for service in (web, *workers):
+                await service.wait_for_log("database_unavailable", level="error")
+            await postgres.start()
+            await until(lambda: is_ready(web))
 
 
 async def test_the_embedded_postgresql_is_brought_back_by_whoever_is_left(folder: Path, traffic: Traffic) -> None:
     web = Service(folder, "serve", "--no-worker", TELEFONIST_PORT=str(unused_port()))
-    async with web, Service(folder, "worker"), traffic.flowing(web.url):
+    async with together(web, Service(folder, "worker")), traffic.flowing(web.url):
         await kill_embedded_postgres(folder)
         await until(lambda: is_ready(web))
         await web.kill()
@@ -64,15 +60,10 @@ async def kill_embedded_postgres(folder: Path) -> None:
     await until(another, 30)
 
 
-async def refused(web: Service) -> None:
-    """See how the web answers while its database is away."""
+async def see_it_is_away(web: Service) -> None:
+    """See what the web says while its database is away."""
     asked = time.monotonic()
-    response = await web.client.post("/webhook", json=NOBODY)
-    assert response.status_code == 503, response.text
-    assert int(response.headers["retry-after"]) >= 1
-    assert response.headers["content-type"] == "application/json"
-    assert response.json()["code"] == "storage_unavailable"
-    assert response.json()["detail"]
+    assert await is_refused(web)
     assert (await web.client.get("/health")).status_code == 200
     ready = await web.client.get("/ready")
     assert ready.status_code == 503

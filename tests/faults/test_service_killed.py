@@ -7,23 +7,16 @@ from tests.faults.conversations import Traffic
 from tests.service import Service
 
 
-async def test_a_service_killed_with_all_its_work_accepted_finishes_it_after_its_next_start(
-    folder: Path, traffic: Traffic
-) -> None:
-    async with Service(folder) as service:
-        await traffic.send(service.url)
-        await service.kill()
-        assert len(traffic.accepted) == traffic.total > len(traffic.told)
-        await service.start()
-        await service.ready()
-        await traffic.finished()
-
-
-async def test_a_service_killed_while_it_accepts_and_answers_forgets_nothing_that_it_answered_202(
+async def test_a_service_killed_while_it_accepts_and_again_right_after_the_last_202_finishes_all_it_accepted(
     folder: Path, traffic: Traffic
 ) -> None:
     async with Service(folder, TELEFONIST_PORT=str(unused_port())) as service, traffic.flowing(service.url):
         assert len(traffic.accepted) < traffic.total
         await service.kill()
+        await service.start()
+        await service.ready()
+        await traffic.all_accepted()
+        await service.kill()
+        assert len(traffic.told) < traffic.total
         await service.start()
         await service.ready()

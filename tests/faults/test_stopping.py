@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.fakes.receiver import Receiver, hang, unused_port
-from tests.faults.conversations import EchoingModel
+from tests.faults.conversations import EchoingModel, together
 from tests.faults.database import StandalonePostgres
 from tests.service import Service, processes_below
 from tests.waiting import until
@@ -34,17 +34,16 @@ async def model(folder: Path, gate: asyncio.Event) -> AsyncIterator[EchoingModel
         yield model
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_a_stop_takes_nothing_more_finishes_what_is_begun_and_leaves_the_rest_to_the_next_start(
-    folder: Path, receiver: Receiver, model: EchoingModel, gate: asyncio.Event, number: signal.Signals
+async def test_ctrl_c_takes_nothing_more_finishes_what_is_begun_and_leaves_the_rest_to_the_next_start(
+    folder: Path, receiver: Receiver, model: EchoingModel, gate: asyncio.Event
 ) -> None:
     texts = ["1", "2", "3"]
     async with Service(folder) as service:
         for text in texts:
             await say(service, receiver, text)
         await model.received(1)
-        stopping = asyncio.create_task(service.stop(number))
-        await service.wait_for_log("stopping", signal=number.name)
+        stopping = asyncio.create_task(service.stop(signal.SIGINT))
+        await service.wait_for_log("stopping", signal="SIGINT")
         await until(lambda: is_refused(service, receiver, texts))
         gate.set()
         assert await stopping == 0
@@ -56,7 +55,7 @@ async def test_a_stop_takes_nothing_more_finishes_what_is_begun_and_leaves_the_r
     assert told(receiver) == texts
 
 
-async def test_what_does_not_end_within_the_grace_is_given_back_and_done_at_once_by_the_next_start(
+async def test_what_does_not_end_within_the_grace_of_a_sigterm_is_given_back_and_done_at_once_by_the_next_start(
     folder: Path, receiver: Receiver, model: EchoingModel, gate: asyncio.Event
 ) -> None:
     async with Service(folder, "serve", "--grace", "1") as service:
@@ -99,17 +98,16 @@ async def test_a_second_ctrl_c_ends_it_at_once_and_the_next_start_does_at_once_w
 async def test_what_a_stopping_worker_gives_back_another_does_at_once(
     folder: Path, receiver: Receiver, model: EchoingModel, gate: asyncio.Event
 ) -> None:
-    async with (
-        StandalonePostgres(folder / "database") as postgres,
-        Service(folder, "serve", "--no-worker", **postgres.settings) as web,
-        Service(folder, "worker", "--grace", "0", **postgres.settings) as stopping,
-    ):
-        await say(web, receiver, "hello")
-        await model.received(1)
-        async with Service(folder, "worker", **postgres.settings):
-            assert await stopping.stop(signal.SIGTERM) == 0
-            gate.set()
-            await receiver.wait_for(1, AT_ONCE)
+    async with StandalonePostgres(folder / "data") as postgres:
+        web = Service(folder, "serve", "--no-worker", **postgres.settings)
+        stopping = Service(folder, "worker", "--grace", "0", **postgres.settings)
+        async with together(web, stopping):
+            await say(web, receiver, "hello")
+            await model.received(1)
+            async with Service(folder, "worker", **postgres.settings):
+                assert await stopping.stop(signal.SIGTERM) == 0
+                gate.set()
+                await receiver.wait_for(1, AT_ONCE)
     assert told(receiver) == ["hello"]
 
 

@@ -3,26 +3,19 @@
 from pathlib import Path
 
 from tests.fakes.receiver import unused_port
-from tests.faults.conversations import Traffic
+from tests.faults.conversations import Traffic, together
 from tests.service import Service
 
 
-async def test_what_the_web_answered_202_is_done_though_the_web_was_killed_right_after(
-    folder: Path, traffic: Traffic
-) -> None:
-    async with Service(folder, "serve", "--no-worker") as web, Service(folder, "worker"):
-        await traffic.send(web.url)
-        await web.kill()
-        assert len(traffic.accepted) == traffic.total > len(traffic.told)
-        await traffic.finished()
-
-
-async def test_the_web_killed_while_it_accepts_takes_a_repetition_for_the_same_task(
+async def test_a_web_process_killed_while_it_accepts_and_again_right_after_the_last_202_leaves_all_work_to_the_worker(
     folder: Path, traffic: Traffic
 ) -> None:
     web = Service(folder, "serve", "--no-worker", TELEFONIST_PORT=str(unused_port()))
-    async with web, Service(folder, "worker"), traffic.flowing(web.url):
+    async with together(web, Service(folder, "worker")), traffic.flowing(web.url):
         assert len(traffic.accepted) < traffic.total
         await web.kill()
         await web.start()
         await web.ready()
+        await traffic.all_accepted()
+        await web.kill()
+        assert len(traffic.told) < traffic.total

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.fakes.receiver import Exchange, Receiver, reply
-from tests.faults.conversations import EchoingModel
+from tests.faults.conversations import EchoingModel, together
 from tests.service import Service
 
 ASKING = [f"asking-{number}" for number in range(10)]
@@ -42,7 +42,8 @@ async def test_a_worker_that_slept_past_its_lease_neither_stores_nor_sends_what_
             TELEFONIST_CALLBACK_HEADERS="X-Worker: other",
             TELEFONIST_DATA_DIR=str(folder / "data"),
         )
-        async with Service(folder, "serve", "--no-worker") as web, sleeper:
+        web = Service(folder, "serve", "--no-worker")
+        async with together(web, sleeper):
             await say(web, receiver, TELLING, "1")
             await sleeper.wait_for(lambda: answered_by(sleeper) == len(TELLING))
             on_their_way = {request.headers["webhook-id"] for request in await receiver.wait_for(2)}

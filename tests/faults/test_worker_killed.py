@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from tests.fakes.receiver import Exchange, Receiver, reply
-from tests.faults.conversations import EchoingModel, Load, Traffic
+from tests.faults.conversations import EchoingModel, Load, Traffic, together
 from tests.service import Service
 
 TAKEN_OVER = 10.0
@@ -12,26 +12,21 @@ TAKEN_OVER = 10.0
 
 
 async def test_a_worker_killed_and_started_again_finishes_everything(folder: Path, traffic: Traffic) -> None:
-    async with (
-        Service(folder, "serve", "--no-worker") as web,
-        Service(folder, "worker") as worker,
-        traffic.flowing(web.url),
-    ):
+    web, worker = Service(folder, "serve", "--no-worker"), Service(folder, "worker")
+    async with together(web, worker), traffic.flowing(web.url):
         await worker.kill()
         await worker.start()
         await worker.ready()
 
 
 async def test_others_take_over_within_ten_seconds_from_a_worker_that_never_comes_back(
-    folder: Path, model: EchoingModel, load: Load, traffic: Traffic
+    folder: Path, model: EchoingModel, traffic: Traffic
 ) -> None:
-    async with EchoingModel(load.model_seconds) as model_of_the_other:
+    async with EchoingModel(model.seconds) as model_of_the_other:
         model_of_the_other.configure(folder / "other")
-        async with (
-            Service(folder, "serve", "--no-worker") as web,
-            Service(folder, "worker") as dying,
-            Service(folder / "other", "worker", TELEFONIST_DATA_DIR=str(folder / "data")),
-        ):
+        web, dying = Service(folder, "serve", "--no-worker"), Service(folder, "worker")
+        other = Service(folder / "other", "worker", TELEFONIST_DATA_DIR=str(folder / "data"))
+        async with together(web, dying, other):
             async with traffic.flowing(web.url):
                 left_behind = set(model.pending)
                 killed = time.monotonic()
@@ -50,7 +45,8 @@ async def test_a_callback_sent_by_a_worker_killed_before_it_was_marked_is_sent_a
     async with EchoingModel() as model:
         model.configure(folder)
         traffic = Traffic(receiver, model, Load(conversations=20, messages=3, model_seconds=0))
-        async with Service(folder, "serve", "--no-worker") as web, Service(folder, "worker") as worker:
+        web, worker = Service(folder, "serve", "--no-worker"), Service(folder, "worker")
+        async with together(web, worker):
             unmarked: list[str] = []
 
             async def kill_before_the_answer(exchange: Exchange) -> None:
@@ -70,4 +66,5 @@ async def test_a_callback_sent_by_a_worker_killed_before_it_was_marked_is_sent_a
             await traffic.finished()
             await worker.ready()
     sent = [request.headers["webhook-id"] for request in receiver.requests]
-    assert [sent.count(message_id) for message_id in unmarked] == [2, 2]
+    assert len(unmarked) == 2
+    assert all(sent.count(message_id) > 1 for message_id in unmarked)
