@@ -1,9 +1,20 @@
 """Who works on a conversation when workers die, freeze or lose the database."""
 
 import asyncio
+from datetime import datetime
+from itertools import groupby
 
+import asyncpg
+import pytest
+import structlog
+
+from telefonist.core import mailbox
 from telefonist.core.mailbox import Rhythm
-from telefonist.types import ChatRequest, Side, TaskState
+from telefonist.storage.database import Database
+from telefonist.storage.intake import Intake
+from telefonist.storage.mailboxes import CHANNEL
+from telefonist.storage.processes import Processes
+from telefonist.types import ChatRequest, NewTask, Side, TaskState
 from tests.core.conftest import Office, ScriptedModel, open_office
 from tests.fakes.receiver import Receiver
 from tests.waiting import until
@@ -157,3 +168,141 @@ async def test_a_database_connection_cut_at_any_moment_loses_nothing(dsn: str, m
             return {r.json["task_id"] for r in receiver.requests} == {str(task.task_id) for task in accepted}
 
         await until(all_told, timeout=15)
+        for conversation in range(5):
+            got = [
+                r.json["generated_response"]
+                for r in receiver.requests
+                if r.json["conversation_id"] == f"c{conversation}"
+            ]
+            repeats_aside = [text for text, _ in groupby(got)]
+            assert repeats_aside == [f"re: {conversation}", f"re: {conversation + 5}"]
+
+
+async def test_work_superseded_in_its_own_process_is_stopped_and_disturbs_nobody(
+    dsn: str, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailbox, "PARTING", 0.05)
+    asked = asyncio.Event()
+
+    async def only_the_second_time(_: ChatRequest) -> str:
+        if len(model.requests) == 1:
+            asked.set()
+            await asyncio.Event().wait()
+        return "the second answer"
+
+    model.answer = only_the_second_time
+    async with open_office(dsn, model) as office, Receiver() as receiver:
+        await office.ask("hello", receiver.url)
+        await asked.wait()
+        async with office.database.begin() as connection:  # as when others strike us off and we come back
+            await connection.exec_driver_sql("UPDATE mailboxes SET leased_by = NULL, epoch = epoch + 1, due_at = now()")
+        assert await answers(receiver, 1) == ["the second answer"]
+        assert (model.cancelled, len(model.requests)) == (1, 2)
+        await office.ask("and now?", receiver.url)
+        assert await answers(receiver, 2) == ["the second answer"] * 2
+
+
+async def test_whoever_wakes_first_from_a_stall_of_the_database_strikes_nobody_off(
+    dsn: str, model: ScriptedModel
+) -> None:
+    rhythm = Rhythm(heartbeat=0.02, poll=0.05, silent=0.8, reconcile=3600, retry=0.05)
+    database = Database(dsn)
+    dead, living = Processes(database, "worker"), Processes(database, "worker")
+    await dead.register(same_machine=False)
+    async with open_office(dsn, model, rhythm=rhythm) as office:
+        await living.register(same_machine=False)
+        beating = asyncio.create_task(living.keep_alive(every=0.02))
+
+        async def struck_off() -> bool:
+            return await heartbeat(database, dead) is None
+
+        await until(struck_off)  # from here on the office trusts its clock of the others
+        beating.cancel()
+        await asyncio.wait([beating])
+        await stall(dsn, seconds=1.0)
+        seen: set[datetime | None] = set()
+
+        async def looked_around_since() -> bool:
+            seen.add(await heartbeat(database, office.processes))
+            return len(seen) > 2
+
+        await until(looked_around_since)
+        assert await living.beat()
+    await database.close()
+
+
+async def heartbeat(database: Database, of: Processes) -> datetime | None:
+    """Read when a process last showed that it lives; None when it is not on the list."""
+    async with database.begin() as connection:
+        row = await connection.exec_driver_sql(f"SELECT heartbeat_at FROM processes WHERE id = '{of.id}'")
+        moment: datetime | None = row.scalar()
+        return moment
+
+
+async def stall(dsn: str, seconds: float) -> None:
+    """Let every heartbeat wait, as on a server that stands still."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE processes IN ACCESS EXCLUSIVE MODE")
+            await connection.execute("SELECT pg_sleep($1)", seconds)
+    finally:
+        await connection.close()
+
+
+async def test_a_full_worker_takes_new_work_as_soon_as_a_place_is_free(dsn: str, model: ScriptedModel) -> None:
+    gates = {"first": asyncio.Event(), "second": asyncio.Event()}
+
+    async def wait(request: ChatRequest) -> str:
+        text = request.messages[-1]["content"]
+        if text in gates:
+            await gates[text].wait()
+        return f"re: {text}"
+
+    model.answer = wait
+    never_looks_by_itself = Rhythm(heartbeat=0.05, poll=3600, silent=5, reconcile=3600, retry=0.05)
+    async with (
+        open_office(dsn, model, in_flight=3, rhythm=never_looks_by_itself) as office,
+        Receiver() as receiver,
+    ):
+        listens, heard = asyncio.Event(), asyncio.Event()
+        office.worker.on_notice("ready", lambda _: listens.set())
+        office.worker.on_notice("later", lambda _: heard.set())
+
+        async def idle() -> bool:
+            await notify(office, "ready")
+            with office.worker.place(Side.IN) as free:
+                return listens.is_set() and free is not None
+
+        await until(idle)
+        await office.ask("first", receiver.url, "a")
+        await office.ask("second", receiver.url, "b")
+        with office.worker.place(Side.IN) as kept:
+            assert kept is not None
+            waiting = NewTask("waiting", receiver.url, "c", "scripted")
+            await Intake(office.database).accept(waiting, None, 5, None)
+            await notify(office, "later")
+            await heard.wait()  # so the worker has heard of the new work, too, and found no place
+        gates["first"].set()
+        assert await answers(receiver, 2) == ["re: first", "re: waiting"]
+
+
+async def notify(office: Office, notice: str) -> None:
+    async with office.database.begin() as connection:
+        await connection.exec_driver_sql(f"SELECT pg_notify('{CHANNEL}', '{notice}')")
+
+
+async def test_log_lines_about_a_conversation_carry_the_id_of_no_request(dsn: str, model: ScriptedModel) -> None:
+    ids: list[dict[str, str]] = []
+    echo = model.answer
+
+    async def look(request: ChatRequest) -> str:
+        ids.append(dict(structlog.contextvars.get_contextvars()))
+        return await echo(request)
+
+    model.answer = look
+    async with open_office(dsn, model) as office, Receiver() as receiver:
+        with structlog.contextvars.bound_contextvars(request_id="of a stranger"):
+            await office.ask("hello", receiver.url)
+        await receiver.wait_for(1)
+    assert [set(bound) for bound in ids] == [{"conversation_id"}]
