@@ -57,21 +57,21 @@ class Answerer:
             turn = turn or await insist(self._turns.load, current)
             if turn is None:
                 raise LookupError("a mailbox counts a message that is not there")
-            outcome = await self._answer(turn)
-            receipt = await self._store(process_id, outcome)
+            receipt, outcome = await self._store(process_id, await self._answer(turn))
             if not receipt.stored:
                 raise LeaseLost
             if receipt.delivery_lease is not None:
                 self._worker.start(receipt.delivery_lease, _at_hand(receipt.delivery_lease, outcome))
             current, turn = receipt.next_lease, None
 
-    async def _store(self, process_id: UUID, outcome: TurnOutcome) -> TurnReceipt:
-        """Store what came of a turn; where our own mistake is in the way, that the turn failed."""
+    async def _store(self, process_id: UUID, outcome: TurnOutcome) -> tuple[TurnReceipt, TurnOutcome]:
+        """Store what came of a turn or, where our own mistake is in the way, that it failed; gives what was stored."""
         try:
-            return await insist(self._turns.store, process_id, outcome)
+            return await insist(self._turns.store, process_id, outcome), outcome
         except Exception:
             log.exception("outcome_not_stored", task_id=str(outcome.turn.task_id))
-            return await insist(self._turns.store, process_id, self._failed(outcome.turn, TelefonistError()))
+            failed = self._failed(outcome.turn, TelefonistError())
+            return await insist(self._turns.store, process_id, failed), failed
 
     def cancel(self, task_id: str) -> None:
         """Stop generating for a task that was cancelled; one that is just being loaded will not begin."""

@@ -11,6 +11,7 @@ from telefonist.channels.address_guard import AddressGuard
 from telefonist.channels.callback import CallbackChannel
 from telefonist.core.answering import Answerer
 from telefonist.core.catalog import Catalog, prompt_budget
+from telefonist.core.conversations import message_tokens
 from telefonist.core.deliveries import Deliverer, RetrySchedule
 from telefonist.core.generation import Generator, RetryPolicy
 from telefonist.core.mailbox import Rhythm, Worker
@@ -94,6 +95,7 @@ MODELS = (
     Model("scripted", "scripted", "scripted-1", fallbacks=("spare",)),
     Model("spare", "scripted", "spare-1"),
     Model("tiny", "scripted", "tiny-1", context_window=100, max_output=20),
+    Model("wide", "scripted", "wide-1", fallbacks=("tiny",)),
 )
 
 
@@ -126,7 +128,8 @@ async def open_office(
         mailboxes = Mailboxes(database)
         worker = Worker(processes, mailboxes, rhythm or Rhythm(0.05, 0.05, 0.5, 0.2, 0.05))
         catalog = Catalog(MODELS, "scripted")
-        turns = Turns(database, {entry.name: prompt_budget(entry) for entry in MODELS})
+        reserved = message_tokens(system_prompt) if system_prompt else 0
+        turns = Turns(database, {entry.name: prompt_budget(entry) - reserved for entry in MODELS})
         generator = Generator(catalog, {"scripted": model}, RetryPolicy(2, 0.01, 0.2))
         answerer = Answerer(worker, turns, generator, system_prompt)
         secrets = WebhookSecrets(WebhookSecretStore(database, "master"), [SECRET])

@@ -87,6 +87,17 @@ async def test_history_is_cut_by_tokens_and_the_question_always_stays(dsn: str, 
     assert sum(message_tokens(content) for content in contents) <= 100
 
 
+async def test_a_system_prompt_longer_than_the_window_leaves_no_accepted_message_unanswered(
+    dsn: str, model: ScriptedModel
+) -> None:
+    async with Receiver() as receiver:
+        async with open_office(dsn, model, in_flight=0) as full:
+            await full.ask("hello", receiver.url, model="tiny")
+        async with open_office(dsn, model, system_prompt="Be kind. " * 100):
+            (callback,) = await receiver.wait_for(1)
+    assert callback.json["generated_response"] == "re: hello"
+
+
 async def test_a_message_longer_than_the_window_is_refused_and_not_cut(office: Office) -> None:
     with pytest.raises(InvalidInput) as refused:
         await office.ask("x" * 1000, "http://127.0.0.1:1/", model="tiny")
@@ -126,6 +137,26 @@ async def test_a_fallback_answers_when_the_model_cannot(office: Office) -> None:
     assert (task.model, task.answered_by) == ("scripted", "spare")
 
 
+async def test_a_fallback_with_a_smaller_window_gets_as_much_of_the_conversation_as_fits_it(
+    dsn: str, model: ScriptedModel
+) -> None:
+    async def only_the_first_time(request: ChatRequest) -> str:
+        if request.model == "wide-1" and len(request.messages) > 10:
+            raise ProviderFailed("scripted", status=500, reason="down")
+        return "y" * 40
+
+    model.answer = only_the_first_time
+    async with open_office(dsn, model, system_prompt="Be kind.") as office, Receiver() as receiver:
+        for number in range(6):
+            await office.ask(f"{number}" + "x" * 40, receiver.url, model="wide")
+        callbacks = await receiver.wait_for(6)
+    assert [callback.json["model"] for callback in callbacks] == ["wide"] * 5 + ["tiny"]
+    contents = [message["content"] for message in model.requests[-1].messages]
+    assert (contents[0], contents[-1][0]) == ("Be kind.", "5")
+    assert len(contents) > 3
+    assert sum(message_tokens(content) for content in contents) <= 100 - 20
+
+
 async def test_when_every_model_fails_the_client_is_told_and_the_conversation_goes_on(office: Office) -> None:
     async def refuse(_: ChatRequest) -> str:
         raise ProviderRejectedRequest("scripted", status=400, reason="no such thing")
@@ -155,6 +186,19 @@ async def test_a_mistake_of_ours_becomes_a_failed_callback_and_not_silence(offic
         (callback,) = await receiver.wait_for(1)
         assert callback.json["error"]["code"] == "internal_error"
         assert "a bug" not in callback.body.decode()
+
+
+async def test_an_answer_that_cannot_be_stored_becomes_a_failed_callback_and_the_conversation_goes_on(
+    office: Office,
+) -> None:
+    async with office.database.begin() as connection:
+        await connection.exec_driver_sql("ALTER TABLE messages ADD CHECK (content <> 're: unspeakable')")
+    async with Receiver() as receiver:
+        await office.ask("unspeakable", receiver.url)
+        await office.ask("hello", receiver.url)
+        failed, succeeded = await receiver.wait_for(2)
+        assert (failed.json["status"], failed.json["error"]["code"]) == ("failed", "internal_error")
+        assert succeeded.json["generated_response"] == "re: hello"
 
 
 async def test_a_cancelled_task_is_not_answered_and_leaves_the_history(office: Office) -> None:
