@@ -136,7 +136,6 @@ class Deliverer:
             lease=lease,
             message_id=pending.outgoing.message_id,
             attempt=attempt,
-            attempt_number=number,
             state=state,
             retry_in=wait,
             hold_back=self._schedule.hold_back,

@@ -56,17 +56,18 @@ WITH done AS (
                          $9::text[], $10::text[], $11::float8[], $12::float8[])
         AS t (conversation_id, epoch, delivery_id, started_at, milliseconds, status, error, response, state, retry_in,
               hold_back)
+), untold AS (
+    SELECT d.* FROM done d
+    WHERE NOT EXISTS (SELECT 1 FROM delivery_attempts a
+                      WHERE a.delivery_id = d.delivery_id AND a.started_at = d.started_at)
 ), tried AS (
     INSERT INTO delivery_attempts (delivery_id, number, started_at, milliseconds, status, error, response)
     SELECT delivery_id, (SELECT coalesce(max(a.number), 0) FROM delivery_attempts a
-                         WHERE a.delivery_id = d.delivery_id)
+                         WHERE a.delivery_id = u.delivery_id)
                         + row_number() OVER (PARTITION BY delivery_id ORDER BY started_at),
         started_at, milliseconds, status, error, response
-    FROM done d
-    WHERE NOT EXISTS (SELECT 1 FROM delivery_attempts a
-                      WHERE a.delivery_id = d.delivery_id AND a.started_at = d.started_at)
+    FROM untold u
     ON CONFLICT DO NOTHING
-    RETURNING delivery_id, started_at
 ), ours AS (
     SELECT m.conversation_id, m.epoch FROM mailboxes m JOIN done d USING (conversation_id)
     WHERE m.side = 'out' AND m.leased_by = $1 AND m.epoch = d.epoch
@@ -77,7 +78,7 @@ WITH done AS (
         held_until = CASE WHEN d.state = 'pending'
             THEN coalesce(x.held_until, now() + make_interval(secs => d.hold_back)) END,
         finished_at = CASE WHEN d.state <> 'pending' THEN now() END
-    FROM done d JOIN ours USING (conversation_id, epoch) JOIN tried USING (delivery_id, started_at)
+    FROM untold d JOIN ours USING (conversation_id, epoch)
     WHERE x.id = d.delivery_id AND x.state = 'pending'
     RETURNING x.conversation_id, x.state
 ), counted AS (

@@ -214,7 +214,6 @@ class DeliveryOutcome:
     lease: Lease
     message_id: UUID
     attempt: DeliveryAttempt
-    attempt_number: int
     state: DeliveryState
     retry_in: float = 0.0
     """Seconds until the next attempt."""

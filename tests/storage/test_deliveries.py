@@ -34,8 +34,8 @@ async def test_a_stale_attempt_recorded_in_the_same_group_is_kept_and_changes_no
     started = utc_now()
     refused = DeliveryAttempt(started, 1, 500)
     taken = DeliveryAttempt(started + timedelta(milliseconds=1), 1, 200)
-    stale = DeliveryOutcome(old, message_id, refused, 1, DeliveryState.PENDING, 60.0, 600.0)
-    good = DeliveryOutcome(of_epoch(old, old.epoch + 1), message_id, taken, 1, DeliveryState.DELIVERED)
+    stale = DeliveryOutcome(old, message_id, refused, DeliveryState.PENDING, 60.0, 600.0)
+    good = DeliveryOutcome(of_epoch(old, old.epoch + 1), message_id, taken, DeliveryState.DELIVERED)
     in_order = (stale, good) if stale_first else (good, stale)
     assert await asyncio.gather(*(deliveries.record(me, outcome) for outcome in in_order)) == [None, None]
     async with database.begin() as connection:

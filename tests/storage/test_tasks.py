@@ -53,7 +53,7 @@ async def test_a_listed_task_shows_every_attempt_to_deliver_its_answer(database:
         assert outcome.outgoing is not None
         attempt = DeliveryAttempt(utc_now(), 7, status, None, "as it said")
         lease = await Deliveries(database).record(
-            worker, DeliveryOutcome(lease, outcome.outgoing.message_id, attempt, 1, state)
+            worker, DeliveryOutcome(lease, outcome.outgoing.message_id, attempt, state)
         )
     await accept(intake, me, "not answered yet")
     waiting, done = await Tasks(database).of_conversation(me, "c", None, 10)
@@ -75,7 +75,7 @@ async def test_a_withdrawn_answer_leaves_no_hold_behind(database: Database, acco
     assert lease is not None
     assert outcome.outgoing is not None
     failed = DeliveryAttempt(utc_now(), 1, 500)
-    pending = DeliveryOutcome(lease, outcome.outgoing.message_id, failed, 1, DeliveryState.PENDING, 60.0, 600.0)
+    pending = DeliveryOutcome(lease, outcome.outgoing.message_id, failed, DeliveryState.PENDING, 60.0, 600.0)
     deliveries = Deliveries(database)
     kept = await deliveries.record(worker, pending)
     assert kept is not None
