@@ -5,11 +5,14 @@ from datetime import UTC, datetime
 
 import pytest
 
+from telefonist.core import deliveries
 from telefonist.core.deliveries import RetrySchedule
+from telefonist.core.mailbox import Rhythm
 from telefonist.errors import Conflict
-from telefonist.types import AcceptedTask, DeliveryAttempt, DeliveryState, DeliveryView
+from telefonist.storage.database import Database
+from telefonist.types import AcceptedTask, DeliveryAttempt, DeliveryState, DeliveryView, Side
 from tests.core.conftest import CALLER, SECRET, Office, ScriptedModel, open_office
-from tests.fakes.receiver import Receiver, hang, redirect, reply, reset, unused_port
+from tests.fakes.receiver import Exchange, Receiver, hang, redirect, reply, reset, unused_port
 from tests.waiting import until
 
 
@@ -99,6 +102,18 @@ async def test_everything_parked_for_a_host_can_be_sent_again_at_once(office: Of
         assert await office.tasks.redeliver_host(f"127.0.0.1:{receiver.port}") == 5
         for accepted in tasks:
             await delivery_of(office, accepted, DeliveryState.DELIVERED)
+
+
+async def test_sending_again_what_is_parked_ends_although_all_of_it_is_parked_anew(
+    dsn: str, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("telefonist.storage.tasks.REOPEN_LIMIT", 1)
+    async with open_office(dsn, model, schedule=RetrySchedule(())) as office, Receiver(reply(500)) as receiver:
+        for accepted in [await office.ask("hello", receiver.url, f"c{number}") for number in range(10)]:
+            await delivery_of(office, accepted, DeliveryState.PARKED)
+        async with asyncio.timeout(5):
+            assert await office.tasks.redeliver_host(f"127.0.0.1:{receiver.port}") == 10
+        await receiver.wait_for(20)
 
 
 async def test_a_delivered_answer_can_be_asked_for_again(office: Office) -> None:
@@ -200,6 +215,90 @@ async def test_an_undelivered_answer_can_be_withdrawn(dsn: str, model: ScriptedM
         assert callback.json["generated_response"] == "re: next"
         with pytest.raises(Conflict):
             await office.tasks.cancel(stuck.task_id, CALLER)
+
+
+async def test_after_a_withdrawal_nothing_holds_the_next_answer_back_whoever_delivers_it(
+    dsn: str, model: ScriptedModel
+) -> None:
+    async with Receiver() as receiver:
+        async with open_office(dsn, model, schedule=RetrySchedule((60,), jitter=0, hold_back=600)) as dying:
+            receiver.script(reply(500), hang())
+            stuck = await dying.ask("stuck", receiver.url)
+            await receiver.wait_for(1)
+
+            async def rests() -> bool:
+                return not dying.worker.in_flight[Side.OUT]
+
+            await until(rests)
+            await dying.tasks.cancel(stuck.task_id, CALLER)
+            await dying.ask("next", receiver.url)
+            await receiver.wait_for(2)
+            await dying.freeze()
+            async with open_office(dsn, model):
+                _, cut_off, again = await receiver.wait_for(3)
+        assert cut_off.json["generated_response"] == again.json["generated_response"] == "re: next"
+
+
+async def test_the_attempts_of_a_sleeper_and_of_the_worker_that_took_over_are_both_shown(dsn: str) -> None:
+    never = Rhythm(heartbeat=3600, poll=0.05, silent=60, reconcile=3600, retry=0.05)
+    gate = asyncio.Event()
+
+    async def late(exchange: Exchange) -> None:
+        await gate.wait()
+        await reply(503)(exchange)
+
+    async with Receiver() as receiver, open_office(dsn, ScriptedModel(), rhythm=never) as sleeper:
+        receiver.script(late)
+        accepted = await sleeper.ask("hello", receiver.url)
+        await receiver.wait_for(1)
+        async with open_office(dsn, ScriptedModel()) as awake:
+            await delivery_of(awake, accepted, DeliveryState.DELIVERED)
+            gate.set()
+
+            async def both() -> DeliveryView | None:
+                view = (await awake.see(accepted)).delivery
+                return view if view and len(view.attempts) == 2 else None
+
+            view = await until(both)
+            assert view is not None
+            assert view.state is DeliveryState.DELIVERED
+            assert view.attempts[0].status == 200
+
+
+async def test_many_conversations_with_a_receiver_that_hangs_do_not_slow_one_with_another_nor_its_retries(
+    dsn: str, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "CROWDED_WAIT", 0.2)
+    await slow_down_the_disk(dsn)
+    async with (
+        open_office(dsn, model, places_per_host=1, in_flight=1000, schedule=RetrySchedule((0.05,), jitter=0)) as office,
+        Receiver(hang()) as stuck,
+        Receiver() as good,
+    ):
+        await asyncio.gather(*(office.ask("hello", stuck.url, f"s{number}") for number in range(100)))
+
+        async def crowded() -> bool:
+            async with office.database.begin() as connection:
+                waiting = "SELECT 1 FROM mailboxes WHERE side = 'out' AND leased_by IS NULL AND due_at > now()"
+                return (await connection.exec_driver_sql(waiting)).first() is not None
+
+        await until(crowded)
+        async with asyncio.timeout(5):
+            for number in range(4):
+                good.script(reply(500))
+                await office.ask(f"{number}", good.url, "ongoing")
+                await good.wait_for(2 * number + 2)
+        assert [r.json["generated_response"] for r in good.requests] == [f"re: {n}" for n in range(4) for _ in "12"]
+
+
+async def slow_down_the_disk(dsn: str) -> None:
+    """Let every commit take 20 ms longer, so that each one that is needless shows."""
+    database = Database(dsn)
+    async with database.begin() as connection:
+        name = (await connection.exec_driver_sql("SELECT current_database()")).scalar()
+        await connection.exec_driver_sql(f"ALTER DATABASE {name} SET commit_delay = 20000")
+        await connection.exec_driver_sql(f"ALTER DATABASE {name} SET commit_siblings = 0")
+    await database.close()
 
 
 async def test_a_receiver_that_hangs_does_not_slow_the_others(dsn: str, model: ScriptedModel) -> None:
