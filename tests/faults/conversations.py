@@ -50,6 +50,8 @@ class EchoingModel(FakeOpenAI):
         self.mark = mark
         self.gate: asyncio.Event | None = None
         """Answers wait for it where there is one."""
+        self.pending: set[str] = set()
+        """The messages that it has not answered yet."""
         self.default = self._echo
 
     def configure(self, folder: Path) -> None:
@@ -63,17 +65,16 @@ class EchoingModel(FakeOpenAI):
         """The last message of every request, in the order in which they came."""
         return [request.json["messages"][-1]["content"] for request in self.requests]
 
-    @property
-    def pending(self) -> list[str]:
-        """What it was asked and has not answered to the end."""
-        unanswered = [request for request in self.requests if not request.finished.is_set()]
-        return [request.json["messages"][-1]["content"] for request in unanswered]
-
     async def _echo(self, exchange: Exchange) -> None:
-        await asyncio.sleep(self.seconds)
-        if self.gate is not None:
-            await self.gate.wait()
-        await answer(exchange.request.json["messages"][-1]["content"] + self.mark)(exchange)
+        message = exchange.request.json["messages"][-1]["content"]
+        self.pending.add(message)
+        try:
+            await asyncio.sleep(self.seconds)
+            if self.gate is not None:
+                await self.gate.wait()
+        finally:
+            self.pending.discard(message)
+        await answer(message + self.mark)(exchange)
 
 
 class Traffic:
@@ -82,14 +83,14 @@ class Traffic:
     def __init__(self, receiver: Receiver, model: EchoingModel, load: Load) -> None:
         self._receiver = receiver
         self._model = model
-        self._load = load
+        self.load = load
         self._looked_at = 0
         self._told: dict[str, Received] = {}
         self.accepted: dict[str, tuple[str, int]] = {}
 
     @property
     def total(self) -> int:
-        return self._load.conversations * self._load.messages
+        return self.load.conversations * self.load.messages
 
     @property
     def told(self) -> dict[str, Received]:
@@ -106,7 +107,7 @@ class Traffic:
         The Idempotency-Key makes that safe, whether the failed one was accepted or not.
         """
         async with open_client(url) as client:
-            await asyncio.gather(*(self._send(client, f"c{number}") for number in range(self._load.conversations)))
+            await asyncio.gather(*(self._send(client, f"c{number}") for number in range(self.load.conversations)))
 
     @asynccontextmanager
     async def flowing(self, url: str) -> AsyncIterator[None]:
@@ -154,13 +155,13 @@ class Traffic:
             assert request.json["conversation_id"] == conversation
             assert request.json["generated_response"] == f"{conversation} {number}"
             order[conversation].append(number)
-        assert all(numbers == list(range(self._load.messages)) for numbers in order.values())
+        assert all(numbers == list(range(self.load.messages)) for numbers in order.values())
 
     async def _in_the_middle(self) -> bool:
-        return len(self.told) >= self.total // 20 and len(self._model.pending) >= self._load.conversations // 10
+        return len(self.told) >= self.total // 20 and len(self._model.pending) >= self.load.conversations // 10
 
     async def _send(self, client: aiohttp.ClientSession, conversation: str) -> None:
-        for number in range(self._load.messages):
+        for number in range(self.load.messages):
             body = {
                 "message": f"{conversation} {number}",
                 "callback_url": self._receiver.url,
@@ -180,7 +181,7 @@ class Traffic:
                     assert response.status == 503, answered
                 assert attempt < 300, "never accepted"
                 await asyncio.sleep(0.1)
-            await asyncio.sleep(self._load.model_seconds / 2)
+            await asyncio.sleep(self.load.model_seconds / 2)
 
 
 @asynccontextmanager

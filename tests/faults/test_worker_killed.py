@@ -24,8 +24,10 @@ async def test_others_take_over_within_ten_seconds_from_a_worker_that_never_come
 ) -> None:
     async with EchoingModel(model.seconds) as model_of_the_other:
         model_of_the_other.configure(folder / "other")
-        web, dying = Service(folder, "serve", "--no-worker"), Service(folder, "worker")
-        other = Service(folder / "other", "worker", TELEFONIST_DATA_DIR=str(folder / "data"))
+        web = Service(folder, "serve", "--no-worker")
+        half = {"TELEFONIST_MAX_IN_FLIGHT": str(traffic.load.conversations // 2)}
+        dying = Service(folder, "worker", **half)
+        other = Service(folder / "other", "worker", TELEFONIST_DATA_DIR=str(folder / "data"), **half)
         async with together(web, dying, other):
             async with traffic.flowing(web.url):
                 left_behind = set(model.pending)
