@@ -38,7 +38,9 @@ async def test_others_take_over_within_ten_seconds_from_a_worker_that_never_come
             ]
         assert len(took) == len(left_behind) > 0
         assert max(took) <= TAKEN_OVER
-        assert left_behind & set(model_of_the_other.asked)  # not all: some were answered while the signal was on its way
+        assert left_behind & set(
+            model_of_the_other.asked
+        )  # not all: some were answered while the signal was on its way
 
 
 async def test_a_callback_sent_by_a_worker_killed_before_it_was_marked_is_sent_again_under_the_same_id(
