@@ -12,7 +12,7 @@ from telefonist.errors import Unavailable
 from telefonist.storage.deliveries import Deliveries
 from telefonist.storage.mailboxes import Mailboxes
 from telefonist.storage.turns import Turns
-from telefonist.types import ChatRequest, DeliveryState, DeliveryView, Side
+from telefonist.types import ChatRequest, DeliveryState, DeliveryView, TaskState
 from tests.core.conftest import ScriptedModel, open_office
 from tests.fakes.receiver import Receiver, reply
 from tests.waiting import until
@@ -119,13 +119,18 @@ async def test_a_stored_answer_is_delivered_at_once_though_its_reply_is_overtake
 
     monkeypatch.setattr(Turns, "store", linger)
     async with open_office(dsn, model, rhythm=UNRECONCILED) as office, Receiver() as receiver:
-        await office.ask("A", receiver.url)
+        first = await office.ask("A", receiver.url)
         await stored.wait()
         model.answer = never
         await office.ask("B", receiver.url)
+        assert (await office.see(first)).state is TaskState.SUCCEEDED
         gate.set()
         assert await answers(receiver, 1) == ["re: A"]
-        assert office.worker.in_flight[Side.IN] == 1
+
+        async def the_next_is_under_way() -> bool:
+            return len(model.requests) == 2
+
+        await until(the_next_is_under_way)
 
 
 async def never(_: ChatRequest) -> str:
