@@ -1,6 +1,7 @@
 """The composition root: builds everything once, in order, and takes it down in the reverse order."""
 
 import asyncio
+import resource
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
@@ -223,8 +224,14 @@ def _employ(
     )
     deliverer = Deliverer(worker, Deliveries(database), channel, secrets, schedule, delivery.per_host)
     worker.add(Side.IN, answerer, settings.limits.max_in_flight)
-    worker.add(Side.OUT, deliverer, OUTGOING_PER_WORKER)
+    worker.add(Side.OUT, deliverer, _outgoing_limit())
     worker.on_notice("cancel:", answerer.cancel)
+
+
+def _outgoing_limit() -> int:
+    """Leave half of the files that this process may open to everything else: each callback under way is one."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return OUTGOING_PER_WORKER if files == resource.RLIM_INFINITY else min(OUTGOING_PER_WORKER, files // 2)
 
 
 def _callback_channel(settings: Settings, guard: AddressGuard) -> CallbackChannel:

@@ -12,7 +12,7 @@ from telefonist.core.mailbox import AtHand, Worker, insist
 from telefonist.core.webhook_secrets import WebhookSecrets
 from telefonist.logs import get_logger
 from telefonist.storage.deliveries import Deliveries
-from telefonist.types import DeliveryAttempt, DeliveryOutcome, DeliveryState, Lease, PendingDelivery, utc_now
+from telefonist.types import DeliveryAttempt, DeliveryOutcome, DeliveryState, Lease, PendingDelivery, Side, utc_now
 
 log = get_logger(__name__)
 
@@ -110,9 +110,12 @@ class Deliverer:
             pending = at_hand = None
 
     def _is_stuck(self, host: str) -> bool:
-        """Tell whether sends pile up at a host that has stopped answering; one that is merely busy is waited for."""
+        """Tell whether sends pile up at a host that has stopped answering; one that is merely busy is waited for.
+
+        Once the worker has all it may take on, a single send is a pile: many silent hosts are as bad as a large one.
+        """
         waiting = self._sending[host]
-        if waiting < self._crowd:
+        if waiting < (1 if self._worker.is_full(Side.OUT) else self._crowd):
             return False
         silent = time.monotonic() - self._answered_at[host]
         return silent > SILENT_HOST or waiting >= self._crowd * BUSY

@@ -133,6 +133,10 @@ class Worker:
         """How many conversations are being worked on."""
         return {side: len(lane.running) for side, lane in self._lanes.items()}
 
+    def is_full(self, side: Side) -> bool:
+        """Whether as many conversations as ``add`` allowed, or more, are being worked on."""
+        return self._lanes[side].room <= 0
+
     def add(self, side: Side, handler: Handler, limit: int) -> None:
         """Let ``handler`` work on up to ``limit`` conversations at once."""
         self._lanes[side] = _Lane(limit, handler)

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import psutil
 import pytest
 
+from telefonist.app import OUTGOING_PER_WORKER
 from tests.fakes.receiver import Receiver, unused_port
 from tests.faults.conversations import EchoingModel, open_client
 from tests.faults.promptness import ask, share, waits
@@ -24,9 +26,9 @@ NEVER_BEHIND_A_DEAD_ONE = 5.0
 
 FOR_EACH = (
     pytest.param(1, id="1000"),
-    pytest.param(10, id="10000", marks=pytest.mark.deep),
+    pytest.param(15, id="15000", marks=pytest.mark.deep),
 )
-"""Callbacks waiting for each dead host; 10000 are more than a worker takes on by itself."""
+"""Callbacks for each dead host; 15000 are more than a worker has under way at once, though it has them in hand."""
 
 
 @pytest.fixture
@@ -53,6 +55,7 @@ async def test_a_thousand_dead_hosts_do_not_hold_up_the_one_that_lives(
                 for _ in range(for_each):
                     await asyncio.gather(*(ask(client, url, "hello") for url in dead))
             waited = await waits(service, receiver, 150)
+            assert psutil.Process(service.pid).num_fds() < OUTGOING_PER_WORKER + HOSTS
             assert share(waited, 0.95) < PROMPT
             assert waited[-1] < NEVER_BEHIND_A_DEAD_ONE
             assert all(is_being_tried(listener) for listener in silent)
