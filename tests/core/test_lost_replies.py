@@ -76,7 +76,7 @@ async def test_what_waits_behind_a_stored_answer_of_which_we_never_heard_is_take
 async def test_callbacks_keep_their_order_after_a_claim_of_which_we_never_heard(
     dsn: str, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    schedule = RetrySchedule((0.1,), jitter=0)
+    schedule = RetrySchedule((0.5,), jitter=0)
     async with open_office(dsn, model, rhythm=UNRECONCILED, schedule=schedule) as office, Receiver() as receiver:
         receiver.script(reply(500))
         await office.ask("A", receiver.url)
