@@ -42,6 +42,9 @@ _SECRET_VALUE = re.compile(
 _NEVER_SECRET = frozenset(
     {"request_id", "task_id", "conversation_id", "message_id", "method", "state", "side", "model", "code"}
 )  # our own words and ids on every line of the hot path: not searched
+_DETAIL = re.compile(
+    r"^([ |]*)DETAIL:.*?(?=\n[ |]*\n[ |]*(?:The above exception was|During handling of)|\Z)", re.MULTILINE | re.DOTALL
+)
 _SHORTEST = 5  # characters: no pattern above matches less
 _DEEPEST = 8
 _message_text_is_logged = False
@@ -57,7 +60,11 @@ def configure_logging(level: str = "info", log_format: LogFormat = "auto", *, me
     _message_text_is_logged = message_text
     text = log_format == "text" or (log_format == "auto" and sys.stderr.isatty())
     renderer: Processor = _text_renderer() if text else _render_json
-    content: list[Processor] = [structlog.contextvars.merge_contextvars, structlog.processors.format_exc_info]
+    content: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.format_exc_info,
+        _cut_details,
+    ]
     stamps: list[Processor] = [structlog.stdlib.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True)]
     structlog.configure(
         processors=[*content, redact, structlog.stdlib.add_logger_name, *stamps, renderer],
@@ -79,6 +86,14 @@ def get_logger(name: str) -> FilteringBoundLogger:
 def message_text(text: str) -> str:
     """Give a person's words for the log if whoever runs the service asked for them, else only how many there are."""
     return text if _message_text_is_logged else f"<{len(text)} characters>"
+
+
+def _cut_details(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Take out what PostgreSQL says of a refused row: it quotes the row, and so people's messages."""
+    exception = event.get("exception")
+    if isinstance(exception, str) and not _message_text_is_logged:
+        event["exception"] = _DETAIL.sub(rf"\1DETAIL:  {MASK}", exception)
+    return event
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import asyncpg
 import pytest
 import structlog
 
@@ -214,3 +215,25 @@ def test_message_text_stays_out_of_the_log_unless_asked_for(capsys: pytest.Captu
     assert message_text("Привет") == "Привет"
     configure_logging("info", "json")
     assert message_text("") == "<0 characters>"
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+@pytest.mark.parametrize("asked_for", [False, True])
+def test_what_the_database_quotes_of_a_message_is_logged_only_when_asked_for(
+    capsys: pytest.CaptureFixture[str], log_format: Any, asked_for: bool
+) -> None:
+    configure_logging("info", log_format, message_text=asked_for)
+    refused = asyncpg.UniqueViolationError("duplicate key")
+    refused.detail = "Key (content)=(my private\nHINT: words) already exists."
+    try:
+        try:
+            raise refused
+        except asyncpg.PostgresError as error:
+            raise RuntimeError("not stored") from error
+    except RuntimeError:
+        get_logger("test").exception("failed")
+    written = capsys.readouterr().err
+    assert ("my private" in written) is asked_for
+    assert ("words) already" in written) is asked_for
+    assert "duplicate key" in written
+    assert "not stored" in written
