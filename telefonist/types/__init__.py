@@ -1,5 +1,26 @@
 """The few types that every room speaks: frozen, without I/O."""
 
+from telefonist.types.accounts import (
+    ANONYMOUS_ACCOUNT,
+    TELEGRAM_ACCOUNT,
+    Account,
+    AccountRole,
+    ApiKey,
+    Caller,
+    KeyTerms,
+)
+from telefonist.types.billing import (
+    Balance,
+    Door,
+    GenerationState,
+    HoldOutcome,
+    LedgerEntry,
+    LedgerKind,
+    NewGeneration,
+    Price,
+    Settlement,
+    UsageRow,
+)
 from telefonist.types.chat import (
     ChatRequest,
     Completion,
@@ -19,7 +40,6 @@ from telefonist.types.values import (
 )
 from telefonist.types.work import (
     AcceptedTask,
-    Caller,
     DeliveryAttempt,
     DeliveryOutcome,
     DeliveryState,
@@ -41,8 +61,14 @@ from telefonist.types.work import (
 )
 
 __all__ = [
+    "ANONYMOUS_ACCOUNT",
     "MICROCREDITS",
+    "TELEGRAM_ACCOUNT",
     "AcceptedTask",
+    "Account",
+    "AccountRole",
+    "ApiKey",
+    "Balance",
     "Caller",
     "ChatRequest",
     "Completion",
@@ -51,18 +77,27 @@ __all__ = [
     "DeliveryState",
     "DeliveryView",
     "Delta",
+    "Door",
     "Failure",
+    "GenerationState",
     "HistoryMessage",
+    "HoldOutcome",
     "Json",
+    "KeyTerms",
     "Language",
     "Lease",
+    "LedgerEntry",
+    "LedgerKind",
     "Model",
+    "NewGeneration",
     "NewTask",
     "Outgoing",
     "Owner",
     "PendingDelivery",
+    "Price",
     "ProviderConfig",
     "Role",
+    "Settlement",
     "Side",
     "TaskState",
     "TaskView",
@@ -71,6 +106,7 @@ __all__ = [
     "TurnOutcome",
     "TurnReceipt",
     "Usage",
+    "UsageRow",
     "estimate_tokens",
     "new_id",
     "utc_now",

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from telefonist.types.values import Language, Usage
+from telefonist.types.values import Usage
 
 
 class Role(StrEnum):
@@ -38,15 +38,6 @@ class DeliveryState(StrEnum):
     PARKED = "parked"
     GONE = "gone"
     CANCELLED = "cancelled"
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who knocks: an account, or nobody known (``account_id`` is None) from an address."""
-
-    account_id: UUID | None
-    address: str
-    language: Language = "en"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The tables, as SQLAlchemy sees them; Alembic's migrations make them, and a test compares the two.
+"""The mailbox: processes, conversations, messages, tasks and deliveries, and what signs them.
 
 Tables on the hot path (mailboxes, messages, tasks, deliveries, attempts) carry no foreign keys: their rows are written
 together in one statement and removed together by conversation, and a key check for each row would cost more than the
@@ -10,27 +10,17 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    DateTime,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     SmallInteger,
     Table,
     Text,
     Uuid,
-    func,
     text,
 )
 
-metadata = MetaData()
-
-
-def _moment(name: str, *, nullable: bool = False, now: bool = False) -> Column[object]:
-    return Column(
-        name, DateTime(timezone=True), nullable=nullable, server_default=func.now() if now and not nullable else None
-    )
-
+from telefonist.storage.schema.base import metadata, moment
 
 processes = Table(
     "processes",
@@ -39,8 +29,8 @@ processes = Table(
     Column("kind", Text, nullable=False),
     Column("host", Text, nullable=False),
     Column("pid", Integer, nullable=False),
-    _moment("started_at", now=True),
-    _moment("heartbeat_at", now=True),
+    moment("started_at", now=True),
+    moment("heartbeat_at", now=True),
 )
 
 conversations = Table(
@@ -52,7 +42,7 @@ conversations = Table(
     Column("door", Text, nullable=False),
     Column("external_id", Text, nullable=False),
     Column("callback_url", Text),
-    _moment("created_at", now=True),
+    moment("created_at", now=True),
 )
 
 mailboxes = Table(
@@ -64,8 +54,8 @@ mailboxes = Table(
     Column("tail", BigInteger, nullable=False),
     Column("epoch", BigInteger, nullable=False),
     Column("leased_by", Uuid),
-    _moment("due_at", nullable=True),
-    _moment("held_until", nullable=True),
+    moment("due_at", nullable=True),
+    moment("held_until", nullable=True),
 )
 Index(
     "mailboxes_due",
@@ -87,7 +77,7 @@ messages = Table(
     Column("tokens", Integer, nullable=False),
     Column("model", Text),
     Column("visible", Boolean, nullable=False, server_default=text("true")),
-    _moment("created_at", now=True),
+    moment("created_at", now=True),
 )
 
 tasks = Table(
@@ -104,8 +94,8 @@ tasks = Table(
     Column("answered_by", Text),
     Column("usage", JSON),
     Column("error", JSON),
-    _moment("created_at", now=True),
-    _moment("finished_at", nullable=True),
+    moment("created_at", now=True),
+    moment("finished_at", nullable=True),
 )
 Index("tasks_of_conversation", tasks.c.conversation_id, tasks.c.turn, unique=True)
 
@@ -115,7 +105,7 @@ idempotency_keys = Table(
     Column("digest", LargeBinary, primary_key=True),
     Column("request_digest", LargeBinary, nullable=False),
     Column("task_id", Uuid, nullable=False),
-    _moment("created_at", now=True),
+    moment("created_at", now=True),
 )
 Index("idempotency_keys_age", idempotency_keys.c.created_at)
 
@@ -133,10 +123,10 @@ deliveries = Table(
     Column("state", Text, nullable=False),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("tries", Integer, nullable=False, server_default=text("0")),
-    _moment("due_at", now=True),
-    _moment("held_until", nullable=True),
-    _moment("created_at", now=True),
-    _moment("finished_at", nullable=True),
+    moment("due_at", now=True),
+    moment("held_until", nullable=True),
+    moment("created_at", now=True),
+    moment("finished_at", nullable=True),
 )
 Index(
     "deliveries_pending",
@@ -152,7 +142,7 @@ delivery_attempts = Table(
     metadata,
     Column("delivery_id", Uuid, primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
-    _moment("started_at"),
+    moment("started_at"),
     Column("milliseconds", Integer, nullable=False),
     Column("status", Integer),
     Column("error", Text),
@@ -165,7 +155,7 @@ webhook_secrets = Table(
     Column("id", Uuid, primary_key=True),
     Column("account_id", Uuid),
     Column("sealed", LargeBinary, nullable=False),
-    _moment("created_at", now=True),
-    _moment("expires_at", nullable=True),
+    moment("created_at", now=True),
+    moment("expires_at", nullable=True),
 )
 Index("webhook_secrets_of_account", webhook_secrets.c.account_id)

@@ -1,0 +1,49 @@
+"""The tables, as SQLAlchemy sees them; Alembic's migrations make them, and a test compares the two."""
+
+from telefonist.storage.schema.accounts import (
+    accounts,
+    api_keys,
+    audit,
+    invites,
+    key_budgets,
+    refresh_tokens,
+    sessions,
+)
+from telefonist.storage.schema.base import metadata
+from telefonist.storage.schema.billing import balances, generations, holds, ledger, model_prices
+from telefonist.storage.schema.mailbox import (
+    conversations,
+    deliveries,
+    delivery_attempts,
+    idempotency_keys,
+    mailboxes,
+    messages,
+    processes,
+    tasks,
+    webhook_secrets,
+)
+
+__all__ = [
+    "accounts",
+    "api_keys",
+    "audit",
+    "balances",
+    "conversations",
+    "deliveries",
+    "delivery_attempts",
+    "generations",
+    "holds",
+    "idempotency_keys",
+    "invites",
+    "key_budgets",
+    "ledger",
+    "mailboxes",
+    "messages",
+    "metadata",
+    "model_prices",
+    "processes",
+    "refresh_tokens",
+    "sessions",
+    "tasks",
+    "webhook_secrets",
+]
