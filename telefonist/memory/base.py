@@ -49,6 +49,13 @@ class RateLimiter(Protocol):
         """
         ...
 
+    async def take_back(self, limit: str, *key: str) -> None:
+        """Uncount the newest hit of ``key``: what was counted beforehand turned out to be nothing to limit.
+
+        Counting first and taking back afterwards keeps a crowd that comes at once from passing together. Never fails.
+        """
+        ...
+
 
 async def enforce(limiter: RateLimiter, limit: str, *key: str) -> LimitOutcome:
     """Count one hit, raising RateLimited with whole seconds to wait when it does not fit."""

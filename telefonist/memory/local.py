@@ -44,6 +44,11 @@ class LocalRateLimiter:
             self._hits.move_to_end(name)
         return outcome
 
+    async def take_back(self, limit: str, *key: str) -> None:
+        window = self._hits.get(read_limit(limit).key_for(*key))
+        if window is not None:
+            window.take_back()
+
     def __len__(self) -> int:
         return len(self._hits)
 
@@ -74,6 +79,10 @@ class _Window:
         remaining = self._amount - len(self._ends)
         reset_after = 0.0 if remaining else (self._ends[0] if self._ends else now + self._seconds) - now
         return LimitOutcome(allowed, self._amount, remaining, reset_after)
+
+    def take_back(self) -> None:
+        if self._ends:
+            self._ends.pop()
 
     def is_over(self, now: float) -> bool:
         return not self._ends or self._ends[-1] <= now

@@ -64,6 +64,13 @@ class RedisRateLimiter:
             return await self._meanwhile.hit(limit, *key)
         return LimitOutcome(bool(allowed), item.amount, remaining, reset / 1_000_000)
 
+    async def take_back(self, limit: str, *key: str) -> None:
+        try:
+            await self._link.ask("LPOP", f"telefonist:limit:{read_limit(limit).key_for(*key)}")
+        except Unavailable:
+            if self._meanwhile is not None:
+                await self._meanwhile.take_back(limit, *key)
+
 
 class RedisEvents:
     """Events between processes, on one channel that each of them hears whole.

@@ -67,6 +67,15 @@ async def test_keys_and_limits_are_counted_apart(limiter: RateLimiter) -> None:
     assert not (await limiter.hit("1 per minute", "webhook", "a")).allowed
 
 
+async def test_a_hit_that_is_taken_back_leaves_room_for_another(limiter: RateLimiter) -> None:
+    for _ in range(5):
+        assert (await limiter.hit("2/minute", "a")).allowed
+        await limiter.take_back("2/minute", "a")
+    await limiter.take_back("2/minute", "a")
+    await limiter.take_back("2/minute", "nobody")
+    assert [(await limiter.hit("2/minute", "a")).allowed for _ in range(3)] == [True, True, False]
+
+
 async def test_a_limit_of_nothing_lets_nobody_in(limiter: RateLimiter) -> None:
     assert await limiter.hit("0/minute", "a") == LimitOutcome(False, 0, 0, 60.0)
 
