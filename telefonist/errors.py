@@ -10,6 +10,7 @@
     ├── AuthenticationRequired       401
     ├── SignatureInvalid             401  a signed message that cannot be trusted
     ├── AccessDenied                 403
+    ├── InsufficientCredits          402
     ├── Unavailable                  503  with Retry-After: storage or Redis away, shutting down
     ├── LeaseLost                         never leaves the house: somebody else works on that conversation now
     ├── ConfigurationError                stops the start; its text says what to do
@@ -132,6 +133,13 @@ class AccessDenied(TelefonistError):
 
     status = 403
     code = "account_required"
+
+
+class InsufficientCredits(TelefonistError):
+    """The account, or the budget of its key, does not have what a generation may cost (``need``, in credits)."""
+
+    status = 402
+    code = "insufficient_credits"
 
 
 class Unavailable(TelefonistError):

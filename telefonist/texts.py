@@ -252,6 +252,34 @@ Telefonist is on the line: {url}
         "ru": "Слишком много запросов: разрешено {limit}. Повторите через {seconds} с.",
         "en": "Too many requests: the limit is {limit}. Try again in {seconds} s.",
     },
+    "insufficient_credits": {
+        "ru": "Недостаточно кредитов: доступно {available} (баланс {balance}), нужно {need}. Пополните баланс.",
+        "en": "Not enough credits: {available} available (balance {balance}), {need} needed. Top up the balance.",
+    },
+    "no_credits_left": {
+        "ru": "Кредиты кончились: доступно {available}. Пополните баланс или выберите бесплатную модель.",
+        "en": "No credits left: {available} available. Top up the balance, or choose a free model.",
+    },
+    "key_budget_spent": {
+        "ru": "Бюджет ключа исчерпан: осталось {left} кредитов, нужно {need}. Создайте ключ с большим бюджетом.",
+        "en": "The key's budget is spent: {left} credits left, {need} needed. Make a new key with a larger budget.",
+    },
+    "model_not_allowed": {
+        "ru": "Этому ключу не разрешена модель {model}. Разрешены: {allowed}.",
+        "en": "This key may not use the model {model}. It may use: {allowed}.",
+    },
+    "too_many_streams": {
+        "ru": "Одновременно открытых потоков у этого ключа не больше {limit}. Дождитесь окончания одного из них.",
+        "en": "This key may have {limit} streams open at once. Wait for one of them to end.",
+    },
+    "generation_lost": {
+        "ru": "Ответ не удалось учесть, поэтому он не списан и не выдан целиком. Повторите запрос.",
+        "en": "The answer could not be accounted for, so it was neither charged nor given whole. Repeat the request.",
+    },
+    "model_kind_mismatch": {
+        "ru": "Модель {model} не подходит для этого запроса: {path} обслуживают {known}.",
+        "en": "The model {model} does not serve this request: {path} is served by {known}.",
+    },
     "authentication_required": {
         "ru": "Нужен ключ или токен: анонимные запросы здесь не принимаются ({why}).",
         "en": "A key or a token is needed: anonymous requests are not taken here ({why}).",

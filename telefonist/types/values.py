@@ -43,6 +43,13 @@ def estimate_tokens(text: str) -> int:
     return -(-len(text.encode(errors="surrogatepass")) // 4)
 
 
+def format_credits(microcredits: int) -> str:
+    """Write an amount as credits, exactly and without needless zeros: ``-0.5``, ``12``, ``0.000001``."""
+    whole, rest = divmod(abs(microcredits), MICROCREDITS)
+    fraction = f".{rest:06d}".rstrip("0") if rest else ""
+    return f"{'-' if microcredits < 0 else ''}{whole}{fraction}"
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens of one generation, as the provider counted them or, marked ``estimated``, as we did."""
