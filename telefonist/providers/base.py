@@ -1,7 +1,7 @@
 """What the core asks of a provider."""
 
-from collections.abc import AsyncGenerator
-from typing import Protocol
+from collections.abc import AsyncGenerator, Sequence
+from typing import Literal, Protocol
 
 from telefonist.types import ChatRequest, Completion, Delta
 
@@ -16,14 +16,21 @@ class Provider(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def on_disconnect(self) -> Literal["cancel", "drain"]:
+        """Say what to do with an answer whose client has left (``ProviderConfig.on_disconnect``)."""
+        ...
+
     async def complete(self, request: ChatRequest) -> Completion:
         """Give the whole answer."""
         ...
 
-    def stream(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
-        """Give the answer as it is written; the first item arrives only after the upstream accepted the request.
+    def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Delta], None]:
+        """Give the answer as it is written: deltas that arrived together come together, at least one at a time.
 
-        Whoever may stop before the end wraps it in ``contextlib.aclosing``: that closes the upstream connection.
+        The first come only after the upstream accepted the request, and what came before an error is given before it
+        is raised. Nothing that was given is kept. Whoever may stop before the end wraps it in ``contextlib.aclosing``:
+        that closes the upstream connection.
         """
         ...
 

@@ -3,8 +3,10 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, Literal
+
+import orjson
 
 from telefonist.errors import ProviderFailed, ProviderRejectedRequest
 from telefonist.providers.demo_replies import reply
@@ -27,11 +29,16 @@ class DemoProvider:
 
     def __init__(self, config: ProviderConfig, *, slow_seconds: float = 5.0) -> None:
         self._name = config.name
+        self._on_disconnect = config.on_disconnect
         self._slow_seconds = slow_seconds
 
     @property
     def name(self) -> str:
         return self._name
+
+    @property
+    def on_disconnect(self) -> Literal["cancel", "drain"]:
+        return self._on_disconnect
 
     async def complete(self, request: ChatRequest) -> Completion:
         """Give the whole answer: at once, or after ``slow_seconds`` for ``demo-slow``."""
@@ -47,22 +54,22 @@ class DemoProvider:
             "finish_reason": "stop",
         }
         body = {**_envelope(request.model, "chat.completion"), "choices": [choice], "usage": _usage_body(usage)}
-        return Completion(text, request.model, "stop", usage, body)
+        return Completion(text, request.model, "stop", usage, body, text)
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Delta], None]:
         """Give the answer word by word, then the reason it ended and the usage, in OpenAI's chunks."""
         self._check(request.model)
         text = reply(request.messages)
         words = _WORD.findall(text)
         pause = self._slow_seconds / len(words) if request.model == DEMO_SLOW else 0
         envelope = _envelope(request.model, "chat.completion.chunk")
-        yield _delta(envelope, {"role": "assistant", "content": ""})
+        yield [_delta(envelope, {"role": "assistant", "content": ""})]
         for word in words:
             await asyncio.sleep(pause)  # 0 still lets other tasks run between two words
-            yield _delta(envelope, {"content": word})
-        yield _delta(envelope, {}, finish_reason="stop")
+            yield [_delta(envelope, {"content": word})]
         usage = _usage(request, text)
-        yield Delta("", {**envelope, "choices": [], "usage": _usage_body(usage)}, usage=usage)
+        last = {**envelope, "choices": [], "usage": _usage_body(usage)}
+        yield [_delta(envelope, {}, finish_reason="stop"), Delta(orjson.dumps(last), last, usage=usage)]
 
     async def aclose(self) -> None:
         """Nothing to let go."""
@@ -80,7 +87,9 @@ def _envelope(model: str, kind: str) -> dict[str, Any]:
 
 def _delta(envelope: Json, delta: Json, finish_reason: str | None = None) -> Delta:
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-    return Delta(delta.get("content", ""), {**envelope, "choices": [choice], "usage": None}, finish_reason)
+    chunk = {**envelope, "choices": [choice], "usage": None}
+    text = delta.get("content", "")
+    return Delta(orjson.dumps(chunk), chunk, text, text, finish_reason)
 
 
 def _usage(request: ChatRequest, text: str) -> Usage:

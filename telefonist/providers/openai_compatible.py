@@ -1,17 +1,17 @@
 """Whatever speaks OpenAI's chat completions: OpenAI, OpenRouter, bothub, Groq, DeepSeek, Ollama, vLLM and the rest."""
 
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, Literal
 
 import aiohttp
 import orjson
 from multidict import CIMultiDict
 
 from telefonist import __version__
-from telefonist.errors import ConfigurationError, ProviderProtocolError, ProviderRejectedRequest
+from telefonist.errors import ConfigurationError, ProviderError, ProviderProtocolError, ProviderRejectedRequest
 from telefonist.providers import failures, openai_wire
 from telefonist.providers.sse import SSEParser
-from telefonist.providers.upstream import Answer, Upstream, checked_address
+from telefonist.providers.upstream import MAX_STREAM_BYTES, Answer, Upstream, checked_address
 from telefonist.types import ChatRequest, Completion, Delta, ProviderConfig
 
 _DONE = b"[DONE]"
@@ -30,12 +30,17 @@ class OpenAICompatible:
         else:
             self._url = checked_address(config, "base_url", config.base_url.rstrip("/") + "/chat/completions")
         self._name = config.name
+        self._on_disconnect = config.on_disconnect
         self._headers = _headers(config)
         self._upstream = Upstream(config, session)
 
     @property
     def name(self) -> str:
         return self._name
+
+    @property
+    def on_disconnect(self) -> Literal["cancel", "drain"]:
+        return self._on_disconnect
 
     async def complete(self, request: ChatRequest) -> Completion:
         """Give the whole answer; usage is estimated where the upstream sends none."""
@@ -45,8 +50,8 @@ class OpenAICompatible:
                 raise self._wrong_type(answer)
             return await self._read_plain(request, answer)
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
-        """Give the answer as it is written.
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Delta], None]:
+        """Give the answer as it is written; what one read of the socket brought comes together.
 
         Usage may come with any chunk or not at all; the last one counts. An upstream that ignores ``stream`` and
         answers with JSON gives one delta. Raises ProviderProtocolError when the stream ends before ``[DONE]`` and
@@ -55,21 +60,31 @@ class OpenAICompatible:
         body = self._write(request, stream=True)
         async with self._upstream.post(self._url, body, self._headers) as answer:
             if answer.is_json:
-                yield openai_wire.delta_of(await self._read_plain(request, answer))
+                yield [openai_wire.delta_of(await self._read_plain(request, answer))]
                 return
             if answer.content_type != "text/event-stream":
                 raise self._wrong_type(answer)
             parser = SSEParser(self._name)
             reader = openai_wire.ChunkReader(self._name)
             begun = done = False
-            while not done and (data := await answer.read()):
-                for event in parser.feed(data):
-                    if event.data == _DONE:
-                        done = True
-                        break
-                    if event.data:
-                        begun = True
-                        yield reader.read(self._decode(event.data, failed=event.event == "error"))
+            while not done and (read := await answer.read(MAX_STREAM_BYTES)):
+                batch: list[Delta] = []
+                failure: ProviderError | None = None
+                try:
+                    for event, data in parser.feed(read):
+                        if data == _DONE:
+                            done = True
+                            break
+                        if data:
+                            line = data.replace(b"\n", b" ")  # between tokens of JSON they mean the same
+                            batch.append(reader.read(line, self._decode(line, failed=event == "error")))
+                except ProviderError as error:
+                    failure = error
+                if batch:
+                    begun = True
+                    yield batch
+                if failure is not None:
+                    raise failure
             if not begun:
                 raise ProviderProtocolError(self._name, reason="a stream without a chunk")
             if not done and not reader.finished:

@@ -4,13 +4,13 @@ Source: OpenAI API reference, "Chat completions" and "Chat completion chunk". Up
 differ in what they leave out or set to null, so everything but the outline is read leniently.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 import orjson
 
 from telefonist.errors import ProviderFailed, ProviderProtocolError
-from telefonist.types import ChatRequest, Completion, Delta, Json, Usage, estimate_tokens
+from telefonist.types import ChatRequest, Completion, Delta, Usage, estimate_tokens
 
 _MOST_TOKENS = 1_000_000_000
 """A count past this is a mistake of the upstream, and would not fit where counts are stored."""
@@ -48,12 +48,14 @@ def read_completion(provider: str, request: ChatRequest, body: dict[str, Any]) -
     reason = first.get("finish_reason")
     _refuse_error_finish(provider, reason)
     model = body.get("model")
+    wrote = "".join([written(choice["message"]) for choice in choices])
     return Completion(
         text=plain_text(first["message"].get("content")),
         model=model if isinstance(model, str) and model else request.model,
         finish_reason=reason if isinstance(reason, str) and reason else "stop",
-        usage=read_usage(body.get("usage")) or _estimated_usage(request, choices),
+        usage=read_usage(body.get("usage")) or Usage(estimate_prompt(request), estimate_tokens(wrote), estimated=True),
         body=body,
+        written=wrote,
     )
 
 
@@ -65,18 +67,23 @@ class ChunkReader:
         self._begun: set[int] = set()
         self._finished: set[int] = set()
 
-    def read(self, chunk: dict[str, Any]) -> Delta:
-        """Give one chunk as a delta; with ``n`` > 1 its text is what choice 0 gains by it.
+    def read(self, data: bytes, chunk: dict[str, Any]) -> Delta:
+        """Give one chunk, as it came and decoded, as a delta.
 
         Raises ProviderProtocolError for a chunk that has neither choices nor usage.
         """
+        text = _only_text(chunk)
+        if text is not None:
+            self._begun.add(0)
+            return Delta(data, chunk, text, text)
         choices = chunk.get("choices")
         usage = read_usage(chunk.get("usage"))
         if not isinstance(choices, list):
             if usage is None:
                 raise ProviderProtocolError(self._provider, reason="a chunk without choices")
             chunk["choices"] = choices = []  # clients index it without looking
-        text = ""
+            data = orjson.dumps(chunk)
+        text = wrote = ""
         finish_reason: str | None = None
         for choice in choices:
             if not isinstance(choice, dict):
@@ -91,9 +98,10 @@ class ChunkReader:
                 self._finished.add(index)
                 finish_reason = finish_reason or str(reason)
             delta = choice.get("delta")
+            wrote += written(delta)
             if index == 0 and isinstance(delta, dict):
                 text += plain_text(delta.get("content"))
-        return Delta(text, chunk, finish_reason, usage)
+        return Delta(data, chunk, text, wrote, finish_reason, usage)
 
     @property
     def finished(self) -> bool:
@@ -117,7 +125,7 @@ def delta_of(completion: Completion) -> Delta:
         choices.append({"index": position, **rest, "delta": delta, "finish_reason": reason})
     chunk = {**body, "object": "chat.completion.chunk", "choices": choices}
     usage = None if completion.usage.estimated else completion.usage
-    return Delta(completion.text, chunk, completion.finish_reason, usage)
+    return Delta(orjson.dumps(chunk), chunk, completion.text, completion.written, completion.finish_reason, usage)
 
 
 def read_usage(usage: object) -> Usage | None:
@@ -141,6 +149,44 @@ def plain_text(content: object) -> str:
     return "".join(part["text"] for part in content if isinstance(part, Mapping) and isinstance(part.get("text"), str))
 
 
+def written(message: object) -> str:
+    """Give everything in a message, or in what a chunk adds to one, that a model wrote (or reads) as text.
+
+    Of a call that is its name and arguments. Reasoning goes by two names; where both are sent they say the same.
+    """
+    if not isinstance(message, Mapping):
+        return ""
+    pieces = [plain_text(message.get("content"))]
+    pieces.append(plain_text(message.get("reasoning_content") or message.get("reasoning")))
+    pieces.append(plain_text(message.get("refusal")))
+    calls = message.get("tool_calls")
+    pieces.extend(map(_call, calls if isinstance(calls, list) else ()))
+    pieces.append(_call({"function": message.get("function_call")}))
+    return "".join(pieces)
+
+
+def _call(call: object) -> str:
+    said = (call.get("function") or call.get("custom")) if isinstance(call, Mapping) else None
+    if not isinstance(said, Mapping):
+        return ""
+    return "".join([plain_text(said.get(key)) for key in ("name", "arguments", "input")])
+
+
+def _only_text(chunk: dict[str, Any]) -> str | None:
+    """Give the text of the usual chunk, which adds text to choice 0 and does nothing else; None for any other."""
+    choices = chunk.get("choices")
+    if type(choices) is not list or len(choices) != 1 or chunk.get("usage") is not None:
+        return None
+    choice = choices[0]
+    if type(choice) is not dict or choice.get("index") != 0 or choice.get("finish_reason") is not None:
+        return None
+    delta = choice.get("delta")
+    if type(delta) is not dict or len(delta) > 1 + ("role" in delta):
+        return None
+    text = delta.get("content")
+    return text if type(text) is str else None
+
+
 def _is_count(value: object) -> TypeGuard[int]:
     return type(value) is int and 0 <= value <= _MOST_TOKENS
 
@@ -151,29 +197,10 @@ def _refuse_error_finish(provider: str, reason: object) -> None:
         raise ProviderFailed(provider, status=200, reason='the generation ended with finish_reason "error"')
 
 
-def _estimated_usage(request: ChatRequest, choices: Iterable[Json]) -> Usage:
-    return Usage(
-        prompt_tokens=estimate_prompt(request),
-        completion_tokens=estimate_tokens("".join(_written(choice.get("message")) for choice in choices)),
-        estimated=True,
-    )
-
-
 def estimate_prompt(request: ChatRequest) -> int:
     """Estimate the prompt's tokens from its texts, calls and tool definitions; images and sounds are not counted."""
-    texts = [_written(message) for message in request.messages]
+    texts = [written(message) for message in request.messages]
     tools = request.options.get("tools")
     if tools:
         texts.append(orjson.dumps(tools, default=dict).decode())
     return estimate_tokens("".join(texts))
-
-
-def _written(message: object) -> str:
-    """Give everything in a message that a model reads or writes as text."""
-    if not isinstance(message, Mapping):
-        return ""
-    pieces = [plain_text(message.get("content"))]
-    pieces.extend(str(message[key]) for key in ("reasoning", "reasoning_content", "refusal") if message.get(key))
-    if message.get("tool_calls"):
-        pieces.append(orjson.dumps(message["tool_calls"], default=dict).decode())
-    return "".join(pieces)

@@ -1,5 +1,6 @@
 """Server-sent events, read as bytes arrive."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from telefonist.errors import ProviderProtocolError
@@ -41,8 +42,11 @@ class SSEParser:
         """What may still turn out to be a byte order mark; None once that is decided."""
         self._swallow_lf = False
 
-    def feed(self, data: bytes) -> list[ServerSentEvent]:
-        """Take the next bytes and give the events they complete."""
+    def feed(self, data: bytes) -> Iterator[ServerSentEvent]:
+        """Take the next bytes and give the events they complete; those before an error are given before it is raised.
+
+        A generator: the bytes count as taken once it has been followed to its end.
+        """
         if self._start is not None:
             data = self._without_bom(data)
         if self._swallow_lf and data:
@@ -59,7 +63,6 @@ class SSEParser:
             lines[0] = b"".join((*self._line, lines[0]))
             self._line = []
             self._line_size = 0
-        events: list[ServerSentEvent] = []
         for line in lines:
             if line.startswith(b"data:"):
                 self._add(line[6:] if line[5:6] == b" " else line[5:])
@@ -67,15 +70,15 @@ class SSEParser:
                 self._other_field(line)
             else:
                 if self._data:
-                    events.append(ServerSentEvent(self._event, b"\n".join(self._data)))
+                    event = ServerSentEvent(self._event, b"\n".join(self._data))
                     self._data = []
                     self._data_size = 0
+                    yield event
                 self._event = "message"
         if rest:
             self._line.append(rest)
             self._line_size += len(rest)
             self._check(self._line_size + self._data_size)
-        return events
 
     def _without_bom(self, data: bytes) -> bytes:
         data = (self._start or b"") + data

@@ -23,6 +23,9 @@ from telefonist.types import ProviderConfig
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """A plain answer past this, decompressed, is refused: the longest real ones are well under 1 MB."""
 
+MAX_STREAM_BYTES = 64 * 1024 * 1024
+"""The same for a stream, where each token comes wrapped in some 250 bytes: room for 200,000 tokens and more."""
+
 MAX_ERROR_BYTES = 64 * 1024
 """What is read of a refusal; the rest would not fit into its reason anyway."""
 
@@ -41,6 +44,7 @@ class Answer:
         self._content = response.content
         self._config = config
         self._deadline = deadline
+        self._size = 0
         self._now = asyncio.get_running_loop().time
 
     @property
@@ -52,29 +56,30 @@ class Answer:
     def is_json(self) -> bool:
         return self.content_type == "application/json" or self.content_type.endswith("+json")
 
-    async def read(self) -> bytes:
+    async def read(self, most: int) -> bytes:
         """Give what has arrived, waiting for something if nothing has; empty at the end.
 
         Raises ProviderTimeout when the upstream is silent for too long or the whole answer takes too long, and
-        ProviderProtocolError when the connection breaks: a cut answer must not look complete.
+        ProviderProtocolError when the connection breaks (a cut answer must not look complete), or once more than
+        ``most`` bytes have come in all, counted after decompression.
         """
         limit = self._now() + self._config.chunk_timeout
         try:
             async with asyncio.timeout_at(min(limit, self._deadline)):
-                return await self._content.readany()
+                piece = await self._content.readany()
         except TimeoutError:
             raise timed_out(self._config, "chunk", limit, self._deadline) from None
         except (aiohttp.ClientError, OSError):
             raise ProviderProtocolError(self._config.name, reason="the connection broke in the middle") from None
+        self._size += len(piece)
+        if self._size > most:
+            raise ProviderProtocolError(self._config.name, reason=f"an answer of more than {most} bytes")
+        return piece
 
-    async def read_all(self, limit: int = MAX_ANSWER_BYTES) -> bytes:
-        """Give the whole body; raises ProviderProtocolError past ``limit`` bytes, counted after decompression."""
+    async def read_all(self) -> bytes:
+        """Give the whole body, of at most ``MAX_ANSWER_BYTES``; raises what ``read`` raises."""
         pieces: list[bytes] = []
-        size = 0
-        while piece := await self.read():
-            size += len(piece)
-            if size > limit:
-                raise ProviderProtocolError(self._config.name, reason=f"an answer of more than {limit} bytes")
+        while piece := await self.read(MAX_ANSWER_BYTES):
             pieces.append(piece)
         return b"".join(pieces)
 
@@ -174,7 +179,7 @@ class Upstream:
     async def _refusal(self, response: aiohttp.ClientResponse, answer: Answer) -> ProviderError:
         body = b""
         try:
-            while len(body) < MAX_ERROR_BYTES and (piece := await answer.read()):
+            while len(body) < MAX_ERROR_BYTES and (piece := await answer.read(MAX_ANSWER_BYTES)):
                 body += piece
         except ProviderError:
             pass  # the status has said the essential; its explanation did not arrive whole

@@ -25,6 +25,8 @@ from telefonist.types.chat import (
     ChatRequest,
     Completion,
     Delta,
+    EmbeddingRequest,
+    Embeddings,
     Model,
     ProviderConfig,
     Token,
@@ -35,6 +37,7 @@ from telefonist.types.values import (
     Language,
     Usage,
     estimate_tokens,
+    format_credits,
     new_id,
     utc_now,
 )
@@ -78,6 +81,8 @@ __all__ = [
     "DeliveryView",
     "Delta",
     "Door",
+    "EmbeddingRequest",
+    "Embeddings",
     "Failure",
     "GenerationState",
     "HistoryMessage",
@@ -108,6 +113,7 @@ __all__ = [
     "Usage",
     "UsageRow",
     "estimate_tokens",
+    "format_credits",
     "new_id",
     "utc_now",
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from telefonist.types.values import Json, Usage
 
@@ -29,6 +29,9 @@ class ProviderConfig:
     header_timeout: float = 120.0
     chunk_timeout: float = 60.0
     total_timeout: float = 600.0
+    on_disconnect: Literal["cancel", "drain"] = "cancel"
+    """What becomes of an answer whose client has left: cancelled, or read to its end (for an upstream that bills it
+    whole anyway)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +56,14 @@ class Model:
     """Tokens that the prompt and the answer share."""
     max_output: int = 1024
     """Tokens of the window kept free for the answer."""
+    hold_output_default: int = 256
+    """Tokens of output that are held for a request which does not say how many it may take."""
     input_price: int = 0
     output_price: int = 0
     cached_input_price: int | None = None
     aliases: tuple[str, ...] = ()
     fallbacks: tuple[str, ...] = ()
+    kind: Literal["chat", "embedding"] = "chat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +84,46 @@ class Completion:
     """A whole answer: the text, and the provider's OpenAI-shaped body for doors that pass it on."""
 
     text: str
+    """What choice 0 says."""
     model: str
     finish_reason: str
     usage: Usage
     body: Json
+    written: str = ""
+    """Everything the model wrote, in every choice (see ``Delta.written``)."""
+
+
+class Delta(NamedTuple):
+    """One chunk of a streamed answer, as it came and as it is understood.
+
+    A tuple, because one is made for every token of every answer.
+    """
+
+    data: bytes
+    """The chunk's JSON on one line, exactly as the upstream wrote it."""
+    chunk: dict[str, Any]
+    """The same, decoded."""
+    text: str = ""
+    """What choice 0 gains."""
+    written: str = ""
+    """What all choices gain that a model wrote: content, reasoning, refusals, names and arguments of tool calls."""
+    finish_reason: str | None = None
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Delta:
-    """One piece of a streamed answer: the text it adds and the OpenAI-shaped chunk it came in.
+class EmbeddingRequest:
+    """A request for vectors in OpenAI's terms; ``options`` are all of its other fields, known or not."""
 
-    ``usage`` and ``finish_reason`` are set on the chunk that carries them.
-    """
+    model: str
+    input: Any
+    """A text, a list of texts, or tokens instead of texts."""
+    options: Json = field(default_factory=dict)
 
-    text: str
-    chunk: Json
-    finish_reason: str | None = None
-    usage: Usage | None = None
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """The provider's OpenAI-shaped body with the vectors, and what was read for them."""
+
+    body: Json
+    usage: Usage

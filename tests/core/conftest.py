@@ -1,9 +1,10 @@
 """A worker with everything real around it but the model, which each test scripts."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import pytest
 
@@ -36,6 +37,7 @@ class ScriptedModel:
     """A provider whose answers a test decides; by default it repeats the last message."""
 
     name = "scripted"
+    on_disconnect: Literal["cancel", "drain"] = "cancel"
 
     def __init__(self) -> None:
         self.requests: list[ChatRequest] = []
@@ -49,11 +51,11 @@ class ScriptedModel:
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
-        return Completion(text, request.model, "stop", Usage(10, 5), {})
+        return Completion(text, request.model, "stop", Usage(10, 5), {}, text)
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
-        completion = await self.complete(request)
-        yield Delta(completion.text, {}, completion.finish_reason, completion.usage)
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Delta], None]:
+        done = await self.complete(request)
+        yield [Delta(b"{}", {}, done.text, done.text, done.finish_reason, done.usage)]
 
     async def aclose(self) -> None:
         return

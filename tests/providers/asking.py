@@ -23,11 +23,15 @@ def conversation(*texts: str) -> list[dict[str, str]]:
 async def stream(provider: Provider, request: ChatRequest, into: list[Delta] | None = None) -> list[Delta]:
     """Gather a whole stream; ``into`` keeps what had arrived when it fails."""
     gathered: list[Delta] = [] if into is None else into
-    async with aclosing(provider.stream(request)) as deltas:
-        async for delta in deltas:
-            gathered.append(delta)  # noqa: PERF401  a comprehension would lose them with the error
+    async with aclosing(provider.stream(request)) as batches:
+        async for batch in batches:
+            gathered.extend(batch)
     return gathered
 
 
 def text_of(deltas: Iterable[Delta]) -> str:
     return "".join(delta.text for delta in deltas)
+
+
+def written_in(deltas: Iterable[Delta]) -> str:
+    return "".join(delta.written for delta in deltas)

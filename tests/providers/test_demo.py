@@ -269,7 +269,7 @@ async def test_a_streamed_answer_comes_word_by_word_with_the_same_text(demo: Dem
 async def test_the_slow_model_takes_its_time_steadily(demo: DemoProvider) -> None:
     loop = asyncio.get_running_loop()
     started = loop.time()
-    moments = [loop.time() - started async for delta in demo.stream(asking("demo-slow", "Привет")) if delta.text]
+    moments = [loop.time() - started async for batch in demo.stream(asking("demo-slow", "Привет")) if text_of(batch)]
     assert moments[-1] >= 0.045
     assert moments[len(moments) // 2] < moments[-1]
     started = loop.time()

@@ -157,8 +157,8 @@ async def test_leaving_a_stream_early_closes_the_upstream_connection_at_once(
     upstream: FakeOpenAI, provider: Provider
 ) -> None:
     upstream.script(events(chunk("one"), chunk("two"), ending="hang"))
-    async with aclosing(provider.stream(ask())) as deltas:
-        assert (await anext(deltas)).text == "one"
+    async with aclosing(provider.stream(ask())) as batches:
+        assert text_of(await anext(batches)).startswith("one")
     await left(upstream)
 
 
@@ -249,8 +249,8 @@ async def test_a_place_is_free_again_after_failure_cancellation_and_leaving_earl
         await task
     with pytest.raises(ProviderTimeout):
         await stream(provider, ask())
-    async with aclosing(provider.stream(ask())) as deltas:
-        await anext(deltas)
+    async with aclosing(provider.stream(ask())) as batches:
+        await anext(batches)
     assert (await asyncio.wait_for(provider.complete(ask()), 2)).text == "Hello from upstream."
 
 

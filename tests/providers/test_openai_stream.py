@@ -46,10 +46,10 @@ async def test_usage_is_always_asked_for(upstream: FakeOpenAI, provider: Provide
 async def test_each_piece_is_given_before_the_next_is_written(upstream: FakeOpenAI, provider: Provider) -> None:
     gate = asyncio.Event()
     upstream.script(events(chunk("one"), gate, chunk("two", finish_reason="stop"), DONE))
-    deltas = provider.stream(ask())
-    assert (await anext(deltas)).text == "one"
+    batches = provider.stream(ask())
+    assert text_of(await anext(batches)) == "one"
     gate.set()
-    assert [delta.text async for delta in deltas] == ["two"]
+    assert [text_of(batch) async for batch in batches] == ["two"]
 
 
 async def test_chunks_pass_through_with_their_unknown_fields(upstream: FakeOpenAI, provider: Provider) -> None:

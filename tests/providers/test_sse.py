@@ -103,7 +103,7 @@ def test_a_line_longer_than_64_kb_is_read_whole() -> None:
 def repeat(piece: bytes, times: int, limit: int) -> None:
     parser = SSEParser("fake", limit)
     for _ in range(times):
-        parser.feed(piece)
+        list(parser.feed(piece))
 
 
 @pytest.mark.parametrize("endless", [b"data: " + b"x" * 100, b": " + b"x" * 100, b"data: xxxx\n"])
@@ -114,7 +114,14 @@ def test_an_endless_event_is_refused(endless: bytes) -> None:
 
 def test_the_limit_is_for_one_event_not_for_the_stream() -> None:
     parser = SSEParser("fake", limit=1000)
-    assert sum(len(parser.feed(b"data: " + b"x" * 900 + b"\n\n: ping\n\n")) for _ in range(50)) == 50
+    assert sum(len(list(parser.feed(b"data: " + b"x" * 900 + b"\n\n: ping\n\n"))) for _ in range(50)) == 50
+
+
+def test_events_before_one_too_large_are_given_all_the_same() -> None:
+    events = SSEParser("fake", limit=1000).feed(b"data: one\n\ndata: " + b"x" * 2000)
+    assert next(events).data == b"one"
+    with pytest.raises(ProviderProtocolError):
+        next(events)
 
 
 STREAMS = st.lists(
