@@ -288,6 +288,22 @@ Telefonist is on the line: {url}
         "ru": "Ключ или токен из заголовка Authorization не подходит. Проверьте его или уберите заголовок.",
         "en": "The key or token in the Authorization header is not accepted. Check it or leave the header out.",
     },
+    "account_needed": {
+        "ru": "Это есть только у учётной записи: войдите или пришлите ключ в заголовке Authorization.",
+        "en": "Only an account has this: log in, or send a key in the Authorization header.",
+    },
+    "user_not_found": {
+        "ru": "Пользователь {user} не найден.",
+        "en": "User {user} was not found.",
+    },
+    "last_admin": {
+        "ru": "Это последний администратор. Сначала сделайте администратором кого-то ещё.",
+        "en": "This is the last administrator. Make somebody else an administrator first.",
+    },
+    "balance_out_of_range": {
+        "ru": "Баланс не может отойти от нуля дальше чем на {limit} кредитов. Возьмите меньшую сумму.",
+        "en": "A balance stays within {limit} credits of zero. Give a smaller amount.",
+    },
     "why_anonymous_off": {
         "ru": "анонимный доступ выключен",
         "en": "anonymous access is off",
