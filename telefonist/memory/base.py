@@ -1,4 +1,4 @@
-"""What may expire, and what asks for it: rate limits, live events, dialog status, provider tokens.
+"""What may expire, and what asks for it: rates, open streams, live events, dialog status, provider tokens.
 
 Losing this memory loses no data, since storage is the truth. One process keeps it in ``local.py``; several share it
 through ``redis.py``. Both behave alike, which one test-suite checks.
@@ -24,7 +24,7 @@ EARLY = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class LimitOutcome:
-    """What became of one hit; ``reset_after`` is how many seconds pass until the next hit fits."""
+    """What became of one hit; ``reset_after`` is how many seconds pass until the next one like it fits."""
 
     allowed: bool
     limit: int
@@ -63,6 +63,44 @@ async def enforce(limiter: RateLimiter, limit: str, *key: str) -> LimitOutcome:
     if not outcome.allowed:
         raise RateLimited(limit=limit, seconds=outcome.seconds)
     return outcome
+
+
+class TokenRates(Protocol):
+    """Counts a model's tokens against what a key may use in a minute: a bucket, full at first, that refills evenly."""
+
+    async def take(self, key: str, per_minute: int, tokens: int) -> LimitOutcome:
+        """Take as many tokens from the bucket of ``per_minute`` if they are in it.
+
+        More than it ever holds are let in when it is full: it then owes the rest, and is empty for more than a minute.
+        A refused take changes nothing. Of the outcome, ``limit`` and ``remaining`` count tokens, and ``reset_after``
+        tells when as many tokens fit again. Raises Unavailable where the memory is away and whoever runs the service
+        wants nobody let in uncounted.
+        """
+        ...
+
+    async def correct(self, key: str, per_minute: int, difference: int) -> None:
+        """Take ``difference`` more, or give so many back where it is negative, now that the real count is known.
+
+        Never refused: the bucket may owe tokens afterwards, but never holds more than ``per_minute``. Never fails: a
+        correction is lost where the memory is away and nobody is let in uncounted.
+        """
+        ...
+
+
+class Slots(Protocol):
+    """Counts what a key has open at once, such as streams."""
+
+    async def enter(self, key: str, limit: int) -> str | None:
+        """Give a ticket, or None when as many as ``limit`` are inside.
+
+        The slot stays taken until the ticket is given back; those of a process that died are free within 30 s. Raises
+        Unavailable where the memory is away and whoever runs the service wants nobody let in uncounted.
+        """
+        ...
+
+    async def leave(self, key: str, ticket: str) -> None:
+        """Give the ticket back, once or several times; never fails, and is done even when the caller is cancelled."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +182,8 @@ class Memory:
     """Everything that may expire."""
 
     limiter: RateLimiter
+    rates: TokenRates
+    slots: Slots
     events: Events
     statuses: DialogStatuses
     tokens: Tokens

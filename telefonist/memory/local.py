@@ -13,6 +13,7 @@ from uuid import UUID
 from limits import RateLimitItem, parse
 
 from telefonist.memory.base import EARLY, LONGEST_QUEUE, Event, LimitOutcome, Memory, Missed
+from telefonist.memory.local_quotas import LocalSlots, LocalTokenRates
 from telefonist.types import Owner, Token, utc_now
 
 read_limit = lru_cache(maxsize=64)(parse)
@@ -246,7 +247,7 @@ async def open_local_memory() -> AsyncIterator[Memory]:
     """Remember within this process alone."""
     events, tokens = LocalEvents(), LocalTokens()
     try:
-        yield Memory(LocalRateLimiter(), events, LocalStatuses(), tokens)
+        yield Memory(LocalRateLimiter(), LocalTokenRates(), LocalSlots(), events, LocalStatuses(), tokens)
     finally:
         events.close()
         await tokens.close()

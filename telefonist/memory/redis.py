@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from math import ceil
-from typing import Literal
 from uuid import UUID
 
 import orjson
@@ -15,13 +14,12 @@ from telefonist.errors import Unavailable
 from telefonist.logs import get_logger
 from telefonist.memory.base import EARLY, Event, LimitOutcome, Memory, Missed
 from telefonist.memory.local import LocalEvents, LocalRateLimiter, LocalTokens, read_limit
-from telefonist.memory.redis_link import AWAY, RETRY_EVERY, TIME_LIMIT, RedisLink
+from telefonist.memory.redis_link import AWAY, RETRY_EVERY, TIME_LIMIT, RedisLink, WhenAway
+from telefonist.memory.redis_quotas import RedisSlots, RedisTokenRates
 from telefonist.memory.redis_scripts import HIT, INVALIDATE, KEEP, RELEASE, TAKE
 from telefonist.types import Owner, Token, new_id, utc_now
 
 log = get_logger(__name__)
-
-WhenAway = Literal["allow", "refuse"]
 
 QUIET = 5.0
 """Seconds of silence after which the server is asked whether it still tells us events."""
@@ -280,4 +278,7 @@ async def open_redis_memory(
         tokens, events = RedisTokens(link), RedisEvents(link)
         stack.push_async_callback(tokens.close)
         await stack.enter_async_context(events.connected())
-        yield Memory(RedisRateLimiter(link, when_away), events, RedisStatuses(link), tokens)
+        slots = RedisSlots(link, when_away)
+        await stack.enter_async_context(slots.kept())
+        limiter, rates = RedisRateLimiter(link, when_away), RedisTokenRates(link, when_away)
+        yield Memory(limiter, rates, slots, events, RedisStatuses(link), tokens)

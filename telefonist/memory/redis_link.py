@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, Literal
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.client import PubSub
@@ -18,6 +18,9 @@ from telefonist.logs import get_logger
 from telefonist.memory.redis_scripts import Script
 
 log = get_logger(__name__)
+
+WhenAway = Literal["allow", "refuse"]
+"""While the server is away: each process counts for itself from nothing, or nobody is let in."""
 
 TIME_LIMIT = 1.0
 """Seconds for one operation, connecting included."""

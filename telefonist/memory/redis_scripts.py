@@ -47,6 +47,70 @@ The hits are a list of the times at which each leaves the window, the newest fir
 are microseconds by the server's clock, since those of the processes differ; set back, it starts the windows anew.
 """
 
+POUR = Script("""
+local key, now, capacity = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
+local tokens, needed = tonumber(ARGV[3]), tonumber(ARGV[4])
+if not now then
+    local clock = redis.call('TIME')
+    now = clock[1] * 1000000 + clock[2]
+end
+local debt, at = unpack(redis.call('HMGET', key, 'debt', 'at'))
+debt = math.max(0, (tonumber(debt) or 0) - math.max(0, now - (tonumber(at) or now)) * capacity)
+local most = needed and (capacity - needed) * 60000000
+local allowed = not most or debt <= most
+if allowed then
+    debt = math.max(0, debt + tokens * 60000000)
+end
+if debt > 0 then
+    redis.call('HSET', key, 'debt', string.format('%.0f', debt), 'at', string.format('%.0f', now))
+    redis.call('PEXPIRE', key, math.ceil(debt / capacity / 1000))
+else
+    redis.call('DEL', key)
+end
+local remaining = math.max(0, math.floor(capacity - debt / 60000000))
+return {allowed and 1 or 0, remaining, math.ceil(math.max(0, debt - (most or debt)) / capacity)}
+""")
+"""Takes tokens: KEYS bucket; ARGV now (or nothing), capacity, tokens, how many must be in it (or nothing: any).
+
+Gives if they were there, how many are left, and the microseconds until as many are there again. The bucket is what is
+missing in it, in sixty-millionths of a token, so that ``capacity`` of them come back each microsecond and whole numbers
+stay whole. ``now`` is in microseconds by the server's clock; set back, the bucket refills from the new time on.
+"""
+
+ENTER = Script("""
+local key, now, limit, ticket, lifetime = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+if not now then
+    local clock = redis.call('TIME')
+    now = clock[1] * 1000000 + clock[2]
+end
+redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('%.0f', now))
+redis.call('ZREMRANGEBYSCORE', key, string.format('(%.0f', now + lifetime), '+inf')
+if redis.call('ZCARD', key) >= limit then
+    return 0
+end
+redis.call('ZADD', key, string.format('%.0f', now + lifetime), ticket)
+redis.call('PEXPIRE', key, math.ceil(lifetime / 1000))
+return 1
+""")
+"""Enters if there is room: KEYS tickets; ARGV now (or nothing), limit, ticket, lifetime. Gives 1, or 0 for no room.
+
+The tickets are sorted by the time at which each expires, in microseconds by the server's clock; those that expire later
+than they can were made before it was set back, and go.
+"""
+
+STAY = Script("""
+local now, lifetime = tonumber(ARGV[1]), tonumber(ARGV[2])
+if not now then
+    local clock = redis.call('TIME')
+    now = clock[1] * 1000000 + clock[2]
+end
+for number, key in ipairs(KEYS) do
+    redis.call('ZADD', key, string.format('%.0f', now + lifetime), ARGV[number + 2])
+    redis.call('PEXPIRE', key, math.ceil(lifetime / 1000))
+end
+""")
+"""Lets tickets live on, also forgotten ones: KEYS tickets, one for each; ARGV now (or nothing), lifetime, tickets."""
+
 TAKE = Script("""
 local value, ends = unpack(redis.call('HMGET', KEYS[1], 'value', 'ends'))
 if value and tonumber(ends) > tonumber(ARGV[1]) then

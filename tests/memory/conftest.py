@@ -9,9 +9,12 @@ import pytest
 from telefonist.memory.base import Memory
 from telefonist.memory.local import open_local_memory
 from telefonist.memory.redis import open_redis_memory
-from telefonist.memory.redis_link import RedisLink
+from telefonist.memory.redis_link import RedisLink, WhenAway
 from telefonist.types import utc_now
 from tests.memory.redis_server import RedisServer, running_redis
+
+TIME_LIMIT = 0.2
+RETRY_EVERY = 0.05
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +44,24 @@ def own_redis() -> Iterator[RedisServer]:
     """Run a server that a test may break."""
     with running_redis() as server:
         yield server
+
+
+@pytest.fixture
+async def memories(own_redis: RedisServer) -> AsyncIterator["Opener"]:
+    """Open the memory of one process after another, all with one Redis that the test may break."""
+    async with AsyncExitStack() as stack:
+        yield Opener(own_redis, stack)
+
+
+class Opener:
+    def __init__(self, redis: RedisServer, stack: AsyncExitStack) -> None:
+        self._redis = redis
+        self._stack = stack
+
+    async def __call__(self, when_away: WhenAway = "allow") -> Memory:
+        return await self._stack.enter_async_context(
+            open_redis_memory(self._redis.url, when_away, time_limit=TIME_LIMIT, retry_every=RETRY_EVERY)
+        )
 
 
 @pytest.fixture(params=["local", "redis"])
