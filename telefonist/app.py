@@ -14,17 +14,20 @@ from starlette.types import ASGIApp
 from telefonist import __version__
 from telefonist.channels.address_guard import AddressGuard
 from telefonist.channels.callback import CallbackChannel
+from telefonist.core.access_tokens import AccessTokens
 from telefonist.core.answering import Answerer
 from telefonist.core.catalog import Catalog, prompt_budget
 from telefonist.core.conversations import message_tokens
 from telefonist.core.deliveries import Deliverer, RetrySchedule
 from telefonist.core.generation import Generator, RetryPolicy
+from telefonist.core.identification import Identification
 from telefonist.core.mailbox import Worker
 from telefonist.core.tasks import WebhookTasks
 from telefonist.core.webhook_secrets import WebhookSecrets
 from telefonist.doors import callback_probe, documentation, health, webhook
-from telefonist.doors.auth import AccessPolicy
+from telefonist.doors.auth import Authentication
 from telefonist.doors.errors import install_error_handlers
+from telefonist.doors.local_access import AccessPolicy
 from telefonist.doors.middleware import RequestMiddleware
 from telefonist.doors.thin import ThinRoutes
 from telefonist.errors import ConfigurationError, Unavailable
@@ -33,6 +36,7 @@ from telefonist.memory.base import Memory
 from telefonist.memory.local import open_local_memory
 from telefonist.providers.registry import Providers
 from telefonist.settings import Settings, read_or_make_secret
+from telefonist.storage.api_keys import ApiKeyStore
 from telefonist.storage.database import Database
 from telefonist.storage.deliveries import Deliveries
 from telefonist.storage.embedded import EmbeddedPostgres
@@ -40,6 +44,7 @@ from telefonist.storage.intake import Intake
 from telefonist.storage.mailboxes import Mailboxes
 from telefonist.storage.migrate import migrate
 from telefonist.storage.processes import Processes
+from telefonist.storage.sessions import SessionStore
 from telefonist.storage.tasks import Tasks
 from telefonist.storage.turns import Turns
 from telefonist.storage.webhook_secrets import WebhookSecretStore
@@ -65,6 +70,7 @@ class House:
     database: Database
     embedded: EmbeddedPostgres | None
     secrets: WebhookSecrets
+    identification: Identification
     catalog: Catalog
     guard: AddressGuard
     memory: Memory
@@ -106,6 +112,7 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
         await migrate(database)
         guard = AddressGuard(settings.delivery.allowed_networks, allow_loopback=settings.loopback_is_open)
         secrets = WebhookSecrets(WebhookSecretStore(database, master), settings.delivery.signing_secrets)
+        identification = Identification(AccessTokens(master), ApiKeyStore(database), SessionStore(database))
         catalog = Catalog(settings.models, settings.default_model)
         memory = await stack.enter_async_context(_memory(settings, kind))
         worker, processes = None, None
@@ -124,7 +131,20 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
         tasks = WebhookTasks(intake, Tasks(database), catalog, prompt, worker)
         if worker is not None:
             worker.tidy_with(intake.purge)
-        yield House(settings, database, embedded, secrets, catalog, guard, memory, worker, processes, tasks, notes)
+        yield House(
+            settings,
+            database,
+            embedded,
+            secrets,
+            identification,
+            catalog,
+            guard,
+            memory,
+            worker,
+            processes,
+            tasks,
+            notes,
+        )
 
 
 def build_web(house: House) -> ASGIApp:
@@ -132,11 +152,12 @@ def build_web(house: House) -> ASGIApp:
     settings = house.settings
     limiter = house.memory.limiter
     policy = AccessPolicy(
-        anonymous=settings.anonymous,
+        anonymous_callers=settings.anonymous,
         listens_on_loopback=settings.listens_on_loopback,
         public_url=settings.public_url or "",
         trusted_proxies=settings.trusted_proxies,
     )
+    authentication = Authentication(policy, house.identification)
     app = FastAPI(
         title="Telefonist",
         version=__version__,
@@ -146,9 +167,9 @@ def build_web(house: House) -> ASGIApp:
         redoc_url=None,
     )
     rate_limit = settings.doors.webhook.rate_limit
-    accept = webhook.acceptor(house.tasks, policy, limiter, house.guard, rate_limit)
+    accept = webhook.acceptor(house.tasks, authentication, limiter, house.guard, rate_limit)
     for routes in (
-        webhook.router(accept, house.tasks, policy, limiter, rate_limit),
+        webhook.router(accept, house.tasks, authentication, limiter, rate_limit),
         callback_probe.router(policy, limiter, rate_limit),
         health.router(__version__, house.check),
         documentation.router(),

@@ -8,6 +8,7 @@
     ├── BodyTimeout                  408  the body did not arrive in time
     ├── RateLimited                  429  with Retry-After
     ├── AuthenticationRequired       401
+    │   └── CredentialsRefused            what was shown is no key or token of ours, or no longer
     ├── SignatureInvalid             401  a signed message that cannot be trusted
     ├── AccessDenied                 403
     ├── InsufficientCredits          402
@@ -119,6 +120,12 @@ class AuthenticationRequired(TelefonistError):
     def text(self, language: Language) -> str:
         reason = {"why": texts.render(self.values["why"], language)} if "why" in self.values else {}
         return texts.render(self.code, language, {**self.values, **reason})
+
+
+class CredentialsRefused(AuthenticationRequired):
+    """A key or a token was shown, and does not hold."""
+
+    code = "credentials_not_accepted"
 
 
 class SignatureInvalid(TelefonistError):

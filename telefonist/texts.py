@@ -304,6 +304,30 @@ Telefonist is on the line: {url}
         "ru": "Баланс не может отойти от нуля дальше чем на {limit} кредитов. Возьмите меньшую сумму.",
         "en": "A balance stays within {limit} credits of zero. Give a smaller amount.",
     },
+    "credentials_expired": {
+        "ru": "Срок действия токена истёк. Обновите его или войдите снова.",
+        "en": "The token has expired. Refresh it or log in again.",
+    },
+    "login_required": {
+        "ru": "Сюда нужно войти: POST /auth/login даст токен.",
+        "en": "This needs a login: POST /auth/login gives a token.",
+    },
+    "login_not_a_key": {
+        "ru": "Ключ этого не открывает: войдите, POST /auth/login даст токен.",
+        "en": "A key does not open this: log in, POST /auth/login gives a token.",
+    },
+    "admin_required": {
+        "ru": "Это доступно только администратору.",
+        "en": "This is for administrators.",
+    },
+    "account_disabled": {
+        "ru": "Учётная запись отключена.",
+        "en": "The account is disabled.",
+    },
+    "too_many_keys": {
+        "ru": "Ключей может быть не больше {most}. Отзовите те, которые не нужны.",
+        "en": "An account has at most {most} keys. Revoke those that are not needed.",
+    },
     "why_anonymous_off": {
         "ru": "анонимный доступ выключен",
         "en": "anonymous access is off",

@@ -1,178 +1,53 @@
-"""Who knocks: accounts will be told by their keys; until then, which anonymous callers are let in.
-
-``auto`` is for trying things out on one's own machine. It must not open the door to a proxy on the same machine, to a
-web page in the browser there (which can send requests to loopback, and by DNS rebinding even read the answers), or to
-anybody else who reaches the port. Every sign of one of these is a refusal.
-"""
-
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Literal
+"""Who knocks: an account that shows a key or an access token, or a caller without one."""
 
 from starlette.requests import HTTPConnection
-from starlette.types import Scope
 
-from telefonist.errors import AuthenticationRequired
-from telefonist.texts import preferred_language
-from telefonist.types import Caller
-
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
-
-_HOST = re.compile(r"(?:\[(?P<literal>[0-9a-fA-F:.]+)\]|(?P<name>[^:\[\]@/]+))(?::\d{1,5})?")
-_FORWARDED_FOR = re.compile(r"""(?:^|[;,])\s*for\s*=\s*(?:"([^"]*)"|([^\s;,"]*))""", re.IGNORECASE)
+from telefonist.core.identification import Identification
+from telefonist.doors.local_access import AccessPolicy, language_of
+from telefonist.errors import AccessDenied, AuthenticationRequired, CredentialsRefused
+from telefonist.types import AccountRole, Caller
 
 
-@dataclass(frozen=True, slots=True)
-class AccessPolicy:
-    """Decides who a caller is, and whether a caller without an account is taken.
+class Authentication:
+    """Tells each door who its caller is.
 
-    ``trusted_proxies`` are the networks whose word on the client's address is believed.
+    Credentials come as ``Authorization: Bearer ...`` (RFC 6750) and in no other way: never in a URL, which logs keep.
+    Whoever shows a credential is never treated as anonymous; one that does not hold is always a 401.
     """
 
-    anonymous: Literal["auto", "on", "off"]
-    listens_on_loopback: bool
-    public_url: str = ""
-    trusted_proxies: Sequence[Network] = ()
+    def __init__(self, policy: AccessPolicy, identification: Identification) -> None:
+        self.policy = policy
+        self._identification = identification
 
-    @property
-    def is_local(self) -> bool:
-        """The service is for this machine alone: it listens on loopback and has no public address."""
-        return self.listens_on_loopback and not self.public_url
+    async def caller(self, request: HTTPConnection) -> Caller:
+        """Tell who calls: by key, by token, or anonymous where the policy takes such.
 
-    def caller(self, request: HTTPConnection) -> Caller:
-        """Tell who sends ``request``; raises AuthenticationRequired with the reason.
-
-        The address is the one to count limits by: of IPv6 the /64 network, since one client has all of it.
+        Raises AuthenticationRequired, and Unavailable while storage is away.
         """
-        if "authorization" in request.headers:
-            raise AuthenticationRequired("credentials_not_accepted")
-        if self.anonymous == "off":
-            raise AuthenticationRequired(why="why_anonymous_off")
-        if self.anonymous == "auto":
-            self.require_local(request)
-        return Caller(
-            account_id=None,
-            address=client_network(client_address(request.scope, self.trusted_proxies)),
-            language=preferred_language(request.headers.get("accept-language")),
-        )
+        shown = request.headers.getlist("authorization")
+        if not shown:
+            return self.policy.anonymous(request)
+        scheme, _, credential = shown[0].partition(" ")
+        credential = credential.strip()
+        if len(shown) > 1 or scheme.lower() != "bearer" or not credential:
+            raise CredentialsRefused
+        return await self._identification.identify(credential, self.policy.address(request), language_of(request))
 
-    def require_local(self, request: HTTPConnection) -> None:
-        """Let a request pass that a program on this machine sent, knowing where it sent it.
+    async def person(self, request: HTTPConnection) -> Caller:
+        """Tell who calls, who must have logged in: programs with a key do not manage accounts.
 
-        Raises AuthenticationRequired for all others, with the first reason found.
+        Raises AuthenticationRequired, AccessDenied for a key, and Unavailable.
         """
-        reason = self._why_not_local() or _why_not_from_here(request)
-        if reason:
-            raise AuthenticationRequired(why=reason)
+        if "authorization" not in request.headers:
+            raise AuthenticationRequired("login_required")
+        caller = await self.caller(request)
+        if caller.session_id is None:
+            raise AccessDenied("login_not_a_key")
+        return caller
 
-    def _why_not_local(self) -> str | None:
-        if not self.listens_on_loopback:
-            return "why_listens_beyond_loopback"
-        return "why_public_url" if self.public_url else None
-
-
-def client_address(scope: Scope, trusted_proxies: Sequence[Network] = ()) -> str:
-    """Give the client's address: the peer's, or what a trusted proxy says about where the request came from.
-
-    Of ``X-Forwarded-For`` or ``Forwarded`` (RFC 7239) the right-most address that is not a trusted proxy counts, as
-    everything to its left can be invented by the client. Where both headers are present and disagree, one of them was
-    passed through unread, and neither is believed. Without a peer (a Unix socket) the address is empty.
-    """
-    peer = scope["client"][0] if scope.get("client") else ""
-    if not trusted_proxies or not _is_in(_read_address(peer), trusted_proxies):
-        return peer
-    headers = HTTPConnection(scope).headers
-    forwarded_for = [entry.strip() for line in headers.getlist("x-forwarded-for") for entry in line.split(",")]
-    forwarded = [a or b for line in headers.getlist("forwarded") for a, b in _FORWARDED_FOR.findall(line)]
-    told = {_first_untrusted(entries, peer, trusted_proxies) for entries in (forwarded_for, forwarded) if entries}
-    return told.pop() if len(told) == 1 else peer
-
-
-@lru_cache(maxsize=4096)
-def client_network(address: str) -> str:
-    """Give what one client is counted as: an IPv4 address, or the /64 network of an IPv6 address."""
-    known = _read_address(address)
-    if isinstance(known, IPv6Address):
-        return str(ip_network((known, 64), strict=False))
-    return str(known or address)
-
-
-def _first_untrusted(entries: Sequence[str], peer: str, trusted_proxies: Sequence[Network]) -> str:
-    nearest = peer
-    for address in _readable_from_the_right(entries):
-        nearest = str(address)
-        if not _is_in(address, trusted_proxies):
-            break
-    return nearest
-
-
-def _readable_from_the_right(entries: Sequence[str]) -> Iterator[Address]:
-    for entry in reversed(entries):
-        address = _read_address(entry)
-        if address is None:  # "unknown", a hidden name, nonsense: whoever wrote it knows no more
-            return
-        yield address
-
-
-@lru_cache(maxsize=4096)
-def _read_address(text: str) -> Address | None:
-    """Read an address with or without a port, brackets or zone; an IPv4-mapped one is the IPv4 address."""
-    bracketed = re.fullmatch(r"\[([^\]]*)\](?::\d+)?", text)
-    if bracketed:
-        text = bracketed[1]
-    elif text.count(":") == 1:
-        text = text.partition(":")[0]
-    try:
-        address = ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
-
-
-def _is_in(address: Address | None, networks: Sequence[Network]) -> bool:
-    return address is not None and any(address in network for network in networks)
-
-
-def _why_not_from_here(request: HTTPConnection) -> str | None:
-    headers = request.headers
-    peer = _read_address(request.client.host) if request.client else None
-    if peer is None or not peer.is_loopback:
-        return "why_foreign_peer"
-    hosts = headers.getlist("host")
-    if len(hosts) != 1 or not _names_loopback(hosts[0]):
-        return "why_foreign_host"
-    if any(name in ("forwarded", "via", "x-real-ip") or name.startswith("x-forwarded-") for name in headers):
-        return "why_forwarded"
-    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-        return "why_cross_site"
-    if any(not _is_same_origin(origin, request.scope["scheme"], hosts[0]) for origin in headers.getlist("origin")):
-        return "why_cross_site"
-    if _has_body(request) and not _is_json(headers.get("content-type", "")):
-        return "why_not_json"
-    return None
-
-
-def _names_loopback(host: str) -> bool:
-    match = _HOST.fullmatch(host)
-    if match is None:
-        return False
-    name = (match["name"] or "").lower().removesuffix(".")
-    address = _read_address(match["literal"] or name)
-    return name == "localhost" or name.endswith(".localhost") or (address is not None and address.is_loopback)
-
-
-def _is_same_origin(origin: str, scheme: str, host: str) -> bool:
-    return origin.lower() == f"{scheme}://{host}".lower()
-
-
-def _has_body(request: HTTPConnection) -> bool:
-    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
-
-
-def _is_json(content_type: str) -> bool:
-    kind = content_type.partition(";")[0].strip().lower()
-    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+    async def admin(self, request: HTTPConnection) -> Caller:
+        """Tell who calls, who must have logged in and be an administrator; raises as ``person`` does."""
+        caller = await self.person(request)
+        if caller.role is not AccountRole.ADMIN:
+            raise AccessDenied("admin_required")
+        return caller

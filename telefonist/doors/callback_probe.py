@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.responses import Response
 
-from telefonist.doors.auth import AccessPolicy, client_address, client_network
+from telefonist.doors.local_access import AccessPolicy
 from telefonist.errors import NotFound
 from telefonist.memory.base import RateLimiter, enforce
 from telefonist.types import utc_now
@@ -114,8 +114,7 @@ def router(policy: AccessPolicy, limiter: RateLimiter, rate_limit: str) -> APIRo
         if not policy.is_local:
             raise NotFound("only_on_loopback")
         policy.require_local(request)
-        address = client_network(client_address(request.scope, policy.trusted_proxies))
-        await enforce(limiter, rate_limit, "callback", request.method, address)
+        await enforce(limiter, rate_limit, "callback", request.method, policy.address(request))
 
     @routes.post("/callback", responses=POST_RESPONSES, openapi_extra=REQUEST_BODY, summary="Receive a callback")
     async def receive(request: Request) -> Response:

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from telefonist import texts
-from telefonist.errors import FieldProblem, InvalidInput, TelefonistError
+from telefonist.errors import CredentialsRefused, FieldProblem, InvalidInput, TelefonistError
 from telefonist.logs import get_logger
 from telefonist.types import Language
 
@@ -45,13 +45,18 @@ def error_response(error: TelefonistError, request: Request) -> Response:
     if error.status in (429, 503) and "seconds" in error.values:
         headers["retry-after"] = str(max(1, ceil(error.values["seconds"])))
     if error.status == 401:
-        headers["www-authenticate"] = "Bearer"
+        headers["www-authenticate"] = challenge(error)
     if error.status == 500:
         detail = texts.render("internal_error", _language(request))
         content = {"detail": detail, "code": "internal_error", "request_id": getattr(request.state, "request_id", None)}
     else:
         content = {"detail": error.text(_language(request)), "code": error.code}
     return _response(error.status, content, headers)
+
+
+def challenge(error: TelefonistError) -> str:
+    """Say how to show who one is, and whether what was shown is the trouble (RFC 6750, section 3)."""
+    return 'Bearer error="invalid_token"' if isinstance(error, CredentialsRefused) else "Bearer"
 
 
 async def _on_telefonist_error(request: Request, error: TelefonistError) -> Response:

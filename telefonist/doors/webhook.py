@@ -20,7 +20,7 @@ from pydantic import (
 from telefonist.channels.address_guard import AddressGuard
 from telefonist.channels.callback_url import check_callback_url
 from telefonist.core.tasks import WebhookTasks
-from telefonist.doors.auth import AccessPolicy
+from telefonist.doors.auth import Authentication
 from telefonist.doors.task_views import AcceptedView, TaskDocument, TaskList, task_document
 from telefonist.doors.thin import Endpoint
 from telefonist.errors import FieldProblem, InvalidInput
@@ -63,12 +63,12 @@ class WebhookRequest(BaseModel):
 
 
 def acceptor(
-    tasks: WebhookTasks, policy: AccessPolicy, limiter: RateLimiter, guard: AddressGuard, rate_limit: str
+    tasks: WebhookTasks, authentication: Authentication, limiter: RateLimiter, guard: AddressGuard, rate_limit: str
 ) -> Endpoint:
     """Make the endpoint that takes webhook requests; it is on the hot path (``ThinRoutes``)."""
 
     async def accept(request: Request) -> Response:
-        caller = policy.caller(request)
+        caller = await authentication.caller(request)
         if caller.account_id is None:
             await enforce(limiter, rate_limit, "webhook", caller.address)
         new_task = _read(await request.body(), request.headers.get("idempotency-key"), tasks, guard)
@@ -90,7 +90,7 @@ def acceptor(
 
 
 def router(
-    accept: Endpoint, tasks: WebhookTasks, policy: AccessPolicy, limiter: RateLimiter, rate_limit: str
+    accept: Endpoint, tasks: WebhookTasks, authentication: Authentication, limiter: RateLimiter, rate_limit: str
 ) -> APIRouter:
     """Make the routes for taking webhook requests and for looking after their tasks."""
     routes = APIRouter(tags=["Webhook"])
@@ -108,7 +108,7 @@ def router(
 
     @routes.get("/tasks/{task_id}", responses=TASK_RESPONSES, summary="Where a task stands")
     async def show(task_id: UUID, request: Request) -> TaskDocument:
-        return task_document(await tasks.get(task_id, policy.caller(request)))
+        return task_document(await tasks.get(task_id, await authentication.caller(request)))
 
     @routes.get("/tasks", responses={401: LIST_REFUSED}, summary="The tasks of a conversation, newest first")
     async def of_conversation(
@@ -117,7 +117,7 @@ def router(
         cursor: Annotated[UUID | None, Query(description="next_cursor of the page before")] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> TaskList:
-        page = await tasks.of_conversation(policy.caller(request), conversation_id, cursor, limit)
+        page = await tasks.of_conversation(await authentication.caller(request), conversation_id, cursor, limit)
         return TaskList(
             tasks=[task_document(task) for task in page],
             next_cursor=page[-1].task_id if len(page) == limit else None,
@@ -134,7 +134,7 @@ def router(
         summary="Send the answer again, at once",
     )
     async def redeliver(task_id: UUID, request: Request) -> TaskDocument:
-        caller = policy.caller(request)
+        caller = await authentication.caller(request)
         if caller.account_id is None:
             await enforce(limiter, rate_limit, "redeliver", caller.address)
         return task_document(await tasks.redeliver(task_id, caller))
@@ -145,7 +145,7 @@ def router(
         summary="Cancel a task, or withdraw its undelivered answer",
     )
     async def cancel(task_id: UUID, request: Request) -> TaskDocument:
-        return task_document(await tasks.cancel(task_id, policy.caller(request)))
+        return task_document(await tasks.cancel(task_id, await authentication.caller(request)))
 
     return routes
 

@@ -6,7 +6,9 @@ from telefonist.types.accounts import (
     Account,
     AccountRole,
     ApiKey,
+    AuditEntry,
     Caller,
+    Credential,
     KeyTerms,
 )
 from telefonist.types.billing import (
@@ -71,10 +73,12 @@ __all__ = [
     "Account",
     "AccountRole",
     "ApiKey",
+    "AuditEntry",
     "Balance",
     "Caller",
     "ChatRequest",
     "Completion",
+    "Credential",
     "DeliveryAttempt",
     "DeliveryOutcome",
     "DeliveryState",

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from telefonist.types.values import Language
+from telefonist.types.values import Json, Language
 
 ANONYMOUS_ACCOUNT = UUID("00000000-0000-7000-8000-000000000001")
 """Stands for callers without an account; nothing is refused for its balance."""
@@ -63,6 +63,32 @@ class ApiKey:
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A key or a login session that holds, and whose it is; of the two ids one is set."""
+
+    account_id: UUID
+    role: AccountRole
+    metered: bool
+    expires_at: datetime | None
+    key_id: UUID | None = None
+    terms: KeyTerms = KeyTerms()
+    session_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Something that was changed, and by whom: an account, or the command line (``actor_id`` is None)."""
+
+    id: UUID
+    actor_id: UUID | None
+    action: str
+    """Dotted: ``account.disabled``."""
+    subject: str
+    details: Json
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

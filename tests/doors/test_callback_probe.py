@@ -7,8 +7,8 @@ import pytest
 from fastapi import FastAPI
 
 from telefonist.doors import callback_probe
-from telefonist.doors.auth import AccessPolicy
 from telefonist.doors.errors import install_error_handlers
+from telefonist.doors.local_access import AccessPolicy
 from telefonist.doors.middleware import RequestMiddleware
 from telefonist.memory.local import LocalRateLimiter
 from tests.doors.conftest import Serve

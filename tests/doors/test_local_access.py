@@ -1,14 +1,13 @@
 """Who is let in without an account, and whose word on an address is taken."""
 
 from ipaddress import ip_network
-from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from telefonist.doors.auth import AccessPolicy, Network, client_address, client_network
 from telefonist.doors.errors import install_error_handlers
+from telefonist.doors.local_access import AccessPolicy, Network, client_address, client_network
 from telefonist.doors.middleware import RequestMiddleware
 from telefonist.errors import AuthenticationRequired
 from tests.doors.conftest import Serve
@@ -29,7 +28,7 @@ def arriving(headers: Headers | None = None, peer: str | None = "127.0.0.1", hos
 
 def refusal(policy: AccessPolicy, request: Request) -> str | None:
     try:
-        policy.caller(request)
+        policy.anonymous(request)
     except AuthenticationRequired as error:
         return str(error.values.get("why", error.code))
     return None
@@ -168,15 +167,9 @@ def test_on_takes_everybody_and_off_nobody() -> None:
     assert refusal(AccessPolicy("off", listens_on_loopback=True), arriving()) == "why_anonymous_off"
 
 
-@pytest.mark.parametrize("anonymous", ["auto", "on", "off"])
-def test_credentials_are_never_ignored(anonymous: Any) -> None:
-    policy = AccessPolicy(anonymous, listens_on_loopback=True)
-    assert refusal(policy, arriving({"authorization": "Bearer tf-unknown"})) == "credentials_not_accepted"
-
-
 def test_a_caller_has_a_language_and_the_address_that_limits_count() -> None:
     on = AccessPolicy("on", listens_on_loopback=False)
-    caller = on.caller(arriving({"accept-language": "ru"}, peer="2001:db8:1:2:3:4:5:6"))
+    caller = on.anonymous(arriving({"accept-language": "ru"}, peer="2001:db8:1:2:3:4:5:6"))
     assert (caller.account_id, caller.address, caller.language) == (None, "2001:db8:1:2::/64", "ru")
 
 
@@ -267,7 +260,7 @@ async def test_over_a_real_connection_only_local_programs_are_taken(serve: Serve
 
     @app.api_route("/", methods=["GET", "POST"])
     async def whoami(request: Request) -> str:
-        return AUTO.caller(request).address
+        return AUTO.anonymous(request).address
 
     async with httpx.AsyncClient(base_url=await serve(RequestMiddleware(app, body_limit=100))) as client:
         assert (await client.post("/", json={})).json() == "127.0.0.1"
