@@ -1,6 +1,8 @@
 """What a key has open at once: as many as may be inside, and no slot lost for long; alone and shared through Redis."""
 
 import asyncio
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -72,33 +74,38 @@ async def test_of_many_who_come_at_once_exactly_as_many_enter_as_fit(pair: tuple
 
 async def test_whoever_leaves_while_being_cancelled_has_left(pair: tuple[Memory, Memory]) -> None:
     one, two = pair
-    ticket = await entered(one.slots, "a", 1)
-    leaving = asyncio.create_task(one.slots.leave("a", ticket))
-    await asyncio.sleep(0)
-    leaving.cancel()
-    await asyncio.wait([leaving])
-
-    async def free() -> bool:
-        return await two.slots.enter("a", 1) is not None
-
-    await until(free)
+    for steps in range(1, 40, 3):
+        tickets = [await entered(one.slots, "a", 20) for _ in range(20)]
+        leaving = [asyncio.create_task(one.slots.leave("a", ticket)) for ticket in tickets]
+        await cancelled_after(steps, leaving)
+        await until(partial(is_empty, two.slots))
 
 
 async def test_whoever_is_cancelled_while_entering_holds_no_slot(pair: tuple[Memory, Memory]) -> None:
     one, two = pair
-    entering = [asyncio.create_task(one.slots.enter("a", 100)) for _ in range(20)]
-    await asyncio.sleep(0)
-    for task in entering:
+    for steps in range(1, 40, 3):
+        entering = [asyncio.create_task(one.slots.enter("a", 20)) for _ in range(20)]
+        await cancelled_after(steps, entering)
+        for task in entering:
+            if not task.cancelled():
+                await one.slots.leave("a", task.result() or "")
+        await until(partial(is_empty, two.slots))
+
+
+async def cancelled_after(steps: int, tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancel the tasks after as many turns of the event loop, and wait until they have ended."""
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    for task in tasks:
         task.cancel()
-    await asyncio.wait(entering)
-    given = [task.result() for task in entering if not task.cancelled()]
-    for ticket in given:
-        await one.slots.leave("a", ticket or "")
+    await asyncio.wait(tasks)
 
-    async def free() -> bool:
-        return await two.slots.enter("a", 1) is not None
 
-    await until(free)
+async def is_empty(slots: Slots) -> bool:
+    ticket = await slots.enter("a", 1)
+    if ticket is not None:
+        await slots.leave("a", ticket)
+    return ticket is not None
 
 
 async def test_alone_nothing_is_kept_of_who_left() -> None:
