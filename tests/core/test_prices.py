@@ -12,7 +12,6 @@ from telefonist.errors import Unavailable
 from telefonist.storage.database import Database
 from telefonist.storage.prices import PriceOverrides
 from telefonist.types import Model, Price, new_id
-from tests.waiting import until
 
 ADMIN = new_id()
 MODEL = Model("demo", "demo", "demo", input_price=10, output_price=20, cached_input_price=5)
@@ -25,11 +24,13 @@ class CountedOverrides(PriceOverrides):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self.reads = 0
+        self.begun = asyncio.Event()
         self.passing = asyncio.Event()
         self.passing.set()
 
     async def read(self) -> Mapping[str, Price]:
         self.reads += 1
+        self.begun.set()
         found = await super().read()
         await self.passing.wait()
         return found
@@ -107,7 +108,7 @@ async def test_a_crowd_reads_once(prices: Prices, overrides: CountedOverrides) -
 async def test_a_change_is_in_force_though_a_reading_was_under_way(prices: Prices, overrides: CountedOverrides) -> None:
     overrides.passing.clear()
     reading = asyncio.create_task(prices.of(MODEL))
-    await until(lambda: overrides.reads == 1)
+    await overrides.begun.wait()
     change = asyncio.create_task(prices.set(MODEL, Price(7, 8), ADMIN))
     overrides.passing.set()
     await asyncio.gather(reading, change)
