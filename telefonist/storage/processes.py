@@ -18,6 +18,7 @@ from telefonist.errors import Unavailable
 from telefonist.logs import get_logger
 from telefonist.storage.database import Database
 from telefonist.storage.lines import Line
+from telefonist.storage.settlements import release_orphaned
 from telefonist.types import new_id
 
 log = get_logger(__name__)
@@ -142,8 +143,17 @@ class Processes:
             await asyncio.sleep(every)
 
     async def reap(self, silent_for: float) -> int:
-        """Strike off processes silent for that many seconds and free their leases, with a new epoch; say how many."""
-        freed: int = await self._line.run(lambda connection: connection.fetchval(REAP, silent_for))
+        """Strike off processes silent for that many seconds and free their leases, with a new epoch; say how many.
+
+        Generations that they had under way are settled as lost: nothing is charged, and their holds are given back.
+        """
+
+        async def strike_off(connection: asyncpg.Connection) -> tuple[int, int]:
+            return await connection.fetchval(REAP, silent_for), await release_orphaned(connection)
+
+        freed, lost = await self._line.run(strike_off)
+        if lost:
+            log.warning("generations_lost", generations=lost)
         return freed
 
     async def leave(self) -> None:

@@ -1,6 +1,7 @@
 """Answering: loading what a worker needs for a turn, and storing what came of it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 import asyncpg
@@ -8,11 +9,14 @@ import orjson
 
 from telefonist.storage.database import Database
 from telefonist.storage.grouping import Grouped
+from telefonist.storage.settlements import settle
 from telefonist.types import (
     Failure,
+    GenerationState,
     HistoryMessage,
     Lease,
     Role,
+    Settlement,
     Side,
     TaskState,
     Turn,
@@ -116,7 +120,7 @@ class Turns:
         """Write an outcome, move the mailbox on and put the callback into the outgoing mailbox, in one commit.
 
         Nothing is written when the lease is no longer ours (``stored`` is False then), and no answer when the task was
-        cancelled meanwhile.
+        cancelled meanwhile. The generation is settled in the same commit: as lost, where nothing is written.
         """
         return await self._storing.submit((process_id, outcome))
 
@@ -155,6 +159,26 @@ def _turn(lease: Lease, row: asyncpg.Record | None) -> Turn | None:
 
 
 async def _store(connection: asyncpg.Connection, outcomes: Sequence[tuple[UUID, TurnOutcome]]) -> list[TurnReceipt]:
+    if not any(outcome.settlement for _, outcome in outcomes):
+        return await _write(connection, outcomes)
+    async with connection.transaction():
+        receipts = await _write(connection, outcomes)
+        await settle(
+            connection,
+            [
+                outcome.settlement if receipt.stored else _lost(outcome.settlement)
+                for (_, outcome), receipt in zip(outcomes, receipts, strict=True)
+                if outcome.settlement
+            ],
+        )
+    return receipts
+
+
+def _lost(settlement: Settlement) -> Settlement:
+    return replace(settlement, state=GenerationState.LOST, usage=Usage(), charge=0, error=None, first_token_ms=None)
+
+
+async def _write(connection: asyncpg.Connection, outcomes: Sequence[tuple[UUID, TurnOutcome]]) -> list[TurnReceipt]:
     moved: dict[tuple[UUID, UUID, int], asyncpg.Record] = {}
     for process_id in {owner for owner, _ in outcomes}:
         done = [outcome for owner, outcome in outcomes if owner == process_id]

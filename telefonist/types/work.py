@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from telefonist.types.billing import Settlement
 from telefonist.types.values import Usage
 
 
@@ -172,6 +173,8 @@ class TurnOutcome:
     failure: Failure | None
     outgoing: Outgoing | None
     host: str = ""
+    settlement: Settlement | None = None
+    """Of the generation that was begun for it, if any."""
 
 
 @dataclass(frozen=True, slots=True)
