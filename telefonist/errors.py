@@ -8,7 +8,8 @@
     ├── BodyTimeout                  408  the body did not arrive in time
     ├── RateLimited                  429  with Retry-After
     ├── AuthenticationRequired       401
-    │   └── CredentialsRefused            what was shown is no key or token of ours, or no longer
+    │   ├── CredentialsRefused            what was shown is no key or token of ours, or no longer
+    │   └── LoginFailed                   no such user, or another password: nobody learns which
     ├── SignatureInvalid             401  a signed message that cannot be trusted
     ├── AccessDenied                 403
     ├── InsufficientCredits          402
@@ -126,6 +127,12 @@ class CredentialsRefused(AuthenticationRequired):
     """A key or a token was shown, and does not hold."""
 
     code = "credentials_not_accepted"
+
+
+class LoginFailed(AuthenticationRequired):
+    """There is no such user, or the password is another: the answer is the same."""
+
+    code = "login_failed"
 
 
 class SignatureInvalid(TelefonistError):

@@ -308,6 +308,46 @@ Telefonist is on the line: {url}
         "ru": "Срок действия токена истёк. Обновите его или войдите снова.",
         "en": "The token has expired. Refresh it or log in again.",
     },
+    "refresh_not_accepted": {
+        "ru": "Токен обновления не подходит, истёк или уже использован. Войдите снова.",
+        "en": "The refresh token is unknown, has expired or was used before. Log in again.",
+    },
+    "login_failed": {
+        "ru": "Нет такого пользователя, или пароль другой.",
+        "en": "There is no such user, or the password is another.",
+    },
+    "current_password_wrong": {
+        "ru": "Нынешний пароль другой.",
+        "en": "The current password is another.",
+    },
+    "passwords_busy": {
+        "ru": "Слишком много входов сразу. Повторите через {seconds} с.",
+        "en": "Too many log-ins at once. Try again in {seconds} s.",
+    },
+    "email_taken": {
+        "ru": "Учётная запись {email} уже есть.",
+        "en": "There is an account for {email} already.",
+    },
+    "registration_closed": {
+        "ru": "Регистрация закрыта.",
+        "en": "Registration is closed.",
+    },
+    "invite_required": {
+        "ru": "Регистрация только по приглашению: передайте его в поле invite.",
+        "en": "Registration needs an invite: give it as invite.",
+    },
+    "invite_not_accepted": {
+        "ru": "Приглашение не подходит: неизвестно, уже использовано, просрочено или выписано на другой адрес.",
+        "en": "The invite is not accepted: it is unknown, used, past, or for another address.",
+    },
+    "account_not_found": {
+        "ru": "Учётная запись {account} не найдена.",
+        "en": "Account {account} was not found.",
+    },
+    "key_not_found": {
+        "ru": "Ключ {key_id} не найден.",
+        "en": "Key {key_id} was not found.",
+    },
     "login_required": {
         "ru": "Сюда нужно войти: POST /auth/login даст токен.",
         "en": "This needs a login: POST /auth/login gives a token.",

@@ -1,0 +1,139 @@
+"""Logging in and out: what proves a password, and what a login session lives on.
+
+Guessing is slow: failures are counted for each address that is tried and for each network that tries. What was right
+is not counted, and whoever is logged in already stays so.
+"""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from uuid import UUID
+
+from telefonist.core import access_tokens
+from telefonist.core.access_tokens import AccessTokens
+from telefonist.core.accounts import require_password
+from telefonist.core.emails import email_address
+from telefonist.core.identification import Identification
+from telefonist.core.passwords import Passwords
+from telefonist.errors import AccessDenied, CredentialsRefused, InvalidInput, LoginFailed
+from telefonist.logs import get_logger
+from telefonist.memory.base import RateLimiter, enforce
+from telefonist.storage.accounts import AccountStore, StoredLogin
+from telefonist.storage.sessions import SessionStore
+
+log = get_logger(__name__)
+
+FAILURES_OF_EMAIL = "10 per 15 minute"
+FAILURES_OF_NETWORK = "100 per 15 minute"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """What a login gives: a token to call with, and one, good once, to get the next pair with."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    expires_in: int = int(access_tokens.LIFE.total_seconds())
+    """Seconds until the access token is over."""
+
+
+class Logins:
+    """Opens, renews and ends login sessions."""
+
+    def __init__(
+        self,
+        accounts: AccountStore,
+        sessions: SessionStore,
+        passwords: Passwords,
+        tokens: AccessTokens,
+        identification: Identification,
+        limiter: RateLimiter,
+    ) -> None:
+        self._accounts = accounts
+        self._sessions = sessions
+        self._passwords = passwords
+        self._tokens = tokens
+        self._identification = identification
+        self._limiter = limiter
+
+    async def login(self, email: str, password: str, address: str) -> TokenPair:
+        """Open a session for whoever knows the password, knocking from an address.
+
+        Raises LoginFailed for an unknown user and for a wrong password alike, AccessDenied for a disabled account to
+        who knows its password, RateLimited after too many failures, and Unavailable.
+        """
+        async with self._limited(email, address):
+            stored = await self._find(email)
+            hashed = None if stored is None else stored.password
+            if not await self._passwords.matches(password, hashed) or stored is None or hashed is None:
+                raise LoginFailed
+            if stored.account.disabled:
+                raise AccessDenied("account_disabled")
+            refresh_token = secrets.token_urlsafe(32)
+            session_id = await self._sessions.open(stored.account.id, hashed, _digest(refresh_token))
+            if session_id is None:  # changed or disabled since we looked
+                raise LoginFailed
+        log.info("logged_in", account_id=str(stored.account.id))
+        return self._pair(stored.account.id, session_id, refresh_token)
+
+    async def refresh(self, refresh_token: str) -> TokenPair:
+        """Give the next pair for a refresh token.
+
+        Raises CredentialsRefused; the session of a token that was used before ends with that.
+        """
+        successor = secrets.token_urlsafe(32)
+        session = await self._sessions.renew(_digest(refresh_token), _digest(successor))
+        if session is None:
+            raise CredentialsRefused("refresh_not_accepted")
+        return self._pair(session.account_id, session.id, successor)
+
+    async def logout(self, account_id: UUID, session_id: UUID) -> None:
+        """End a session; its access token is refused at once here, and elsewhere within five seconds."""
+        await self._sessions.revoke(session_id)
+        self._identification.forget(account_id)
+
+    async def change_password(self, account_id: UUID, session_id: UUID, current: str, new: str, address: str) -> None:
+        """Change a password; of the account's sessions only the one that asks goes on.
+
+        Raises AccessDenied where ``current`` is not the password, InvalidInput, RateLimited and Unavailable.
+        """
+        require_password(new, "new_password")
+        async with self._limited(str(account_id), address):
+            stored = await self._accounts.get(account_id)
+            if not await self._passwords.matches(current, None if stored is None else stored.password):
+                raise AccessDenied("current_password_wrong")
+        hashed = await self._passwords.hash(new)
+        await self._accounts.set_password(account_id, hashed, actor=account_id, keep_session=session_id)
+        self._identification.forget(account_id)
+
+    async def _find(self, email: str) -> StoredLogin | None:
+        try:
+            return await self._accounts.find(email_address(email))
+        except InvalidInput:  # what is no address is nobody's
+            return None
+
+    @asynccontextmanager
+    async def _limited(self, name: str, address: str) -> AsyncIterator[None]:
+        """Count a try beforehand, so that a crowd does not pass together, and take it back unless it was a failure."""
+        tried = sha256(name.strip().lower().encode()).hexdigest()
+        counted: list[tuple[str, str, str]] = []
+        try:
+            for limit in ((FAILURES_OF_EMAIL, "login", tried), (FAILURES_OF_NETWORK, "login-network", address)):
+                await enforce(self._limiter, *limit)
+                counted.append(limit)
+            yield
+        except (LoginFailed, AccessDenied):
+            counted.clear()
+            raise
+        finally:
+            for limit in counted:
+                await self._limiter.take_back(*limit)
+
+    def _pair(self, account_id: UUID, session_id: UUID, refresh_token: str) -> TokenPair:
+        return TokenPair(self._tokens.issue(account_id, session_id), refresh_token)
+
+
+def _digest(refresh_token: str) -> bytes:
+    return sha256(refresh_token.encode()).digest()
