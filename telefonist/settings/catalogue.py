@@ -36,13 +36,15 @@ def build_catalogue(document: Document, directory: Path, problems: list[str]) ->
     problems += _provider_problems(providers)
     problems += _model_problems(models, {provider.name for provider in providers})
     names = {name: model.name for model in models for name in (*model.aliases, model.name)}
+    first_chat = next((model for model in models if model.kind == "chat"), models[0])
+    default_model = names.get(document.default_model or "", first_chat.name)
     problems += _reference_problems(document, names)
+    problems += _kind_problems(models, names, default_model)
     models = [
         replace(model, fallbacks=tuple(names.get(fallback, fallback) for fallback in model.fallbacks))
         for model in models
     ]
     notes += _notes_on_providers(providers, {model.provider for model in (*models, *known.models)})
-    default_model = names.get(document.default_model or "", models[0].name)
     return Catalogue(tuple(providers), tuple(models), default_model, tuple(notes))
 
 
@@ -124,6 +126,17 @@ def _reference_problems(document: Document, names: Mapping[str, str]) -> Iterato
     if document.default_model is not None and document.default_model not in names:
         fix = _meant(document.default_model, names)
         yield f"default_model (TELEFONIST_DEFAULT_MODEL): {document.default_model} is not a model{fix}"
+
+
+def _kind_problems(models: Iterable[Model], names: Mapping[str, str], default_model: str) -> Iterator[str]:
+    kinds = {model.name: model.kind for model in models}
+    for model in models:
+        for fallback in model.fallbacks:
+            kind = kinds.get(names.get(fallback, ""), model.kind)
+            if kind != model.kind:
+                yield f"[[models]] {model.name}: its fallback {fallback} is of kind {kind}, not {model.kind}"
+    if kinds.get(default_model) == "embedding":
+        yield f"default_model (TELEFONIST_DEFAULT_MODEL): {default_model} makes embeddings; name a model of kind chat"
 
 
 def _meant(name: str, known: Iterable[str]) -> str:

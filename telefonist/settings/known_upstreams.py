@@ -6,6 +6,7 @@ exception, whose prices were given together with its address.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import urlsplit
 
 from telefonist.settings.rows import ProviderKeys
@@ -21,7 +22,10 @@ MAKES = {
 """The setting that makes a provider appear, for whoever names one that is not there."""
 
 DEMO = ProviderConfig(name="demo", kind="demo")
-DEMO_MODELS = tuple(Model(name=name, provider="demo", upstream=name) for name in ("demo", "demo-slow", "demo-failing"))
+DEMO_MODELS = (
+    *(Model(name=name, provider="demo", upstream=name) for name in ("demo", "demo-slow", "demo-failing")),
+    Model(name="demo-embedding", provider="demo", upstream="demo-embedding", kind="embedding"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ class _Known:
     max_output: int
     credits: int = 0
     aliases: tuple[str, ...] = ()
+    kind: Literal["chat", "embedding"] = "chat"
 
     def at(self, provider: str) -> Model:
         price = self.credits * MICROCREDITS
@@ -45,6 +50,7 @@ class _Known:
             input_price=price,
             output_price=price,
             aliases=self.aliases,
+            kind=self.kind,
         )
 
 
@@ -59,6 +65,8 @@ OPENAI = (
     _Known("gpt-4.1-mini", 1_047_576, 4096),
     _Known("gpt-4.1", 1_047_576, 4096),
     GPT_35_TURBO,
+    _Known("text-embedding-3-small", 8192, 1, kind="embedding"),
+    _Known("text-embedding-3-large", 8192, 1, kind="embedding"),
 )
 BOTHUB = (
     _Known("gpt-4", 8192, 2048, credits=200),

@@ -38,18 +38,23 @@ class ProviderRow(Table):
     header_timeout: Annotated[Timeout, Setting("a time in seconds above 0", 120)] = 120
     chunk_timeout: Annotated[Timeout, Setting("a time in seconds above 0", 60)] = 60
     total_timeout: Annotated[Timeout, Setting("a time in seconds above 0", 600)] = 600
+    on_disconnect: Annotated[Literal["cancel", "drain"], Setting("cancel or drain", "drain")] = "cancel"
 
 
 class ModelRow(Table):
     """``[[models]]``: what clients ask for. Fields are named as in ``Model``; prices become microcredits."""
 
     name: Annotated[Name, Setting("a name without spaces", "gpt-4")]
+    kind: Annotated[Literal["chat", "embedding"], Setting("chat or embedding", "chat")] = "chat"
     provider: Annotated[Name | None, Setting("the name of a provider", "openrouter")] = None
     upstream: Annotated[Name, Setting("the provider's name of the model", "openai/gpt-4")] = ""
     context_window: Annotated[
         Integer, Field(ge=128, le=100_000_000), Setting("a number of tokens, at least 128", 128000)
     ] = 8192
     max_output: Annotated[Integer, Field(ge=1), Setting("a number of tokens above 0", 4096)] = 1024
+    hold_output_default: Annotated[Integer, Field(ge=1, le=100_000_000), Setting("a number of tokens above 0", 512)] = (
+        256
+    )
     input_price: Annotated[Price, Field(alias="credits_per_1k_input"), Setting(PRICE, 200)] = 0
     output_price: Annotated[Price, Field(alias="credits_per_1k_output"), Setting(PRICE, 200)] = 0
     cached_input_price: Annotated[Price | None, Field(alias="credits_per_1k_cached_input"), Setting(PRICE, 100)] = None

@@ -6,9 +6,10 @@ from telefonist.settings import Settings
 from telefonist.types import Model, ProviderConfig
 from tests.settings.conftest import Folder
 
-DEMO = ["demo", "demo-slow", "demo-failing"]
+DEMO = ["demo", "demo-slow", "demo-failing", "demo-embedding"]
 OPENROUTER = ["mistralai/mistral-7b-instruct:free", "openai/gpt-3.5-turbo-1106"]
-OPENAI = ["gpt-4o-mini", "gpt-4o", "gpt-4.1-mini", "gpt-4.1", "gpt-3.5-turbo"]
+EMBEDDINGS = ["text-embedding-3-small", "text-embedding-3-large"]
+OPENAI = ["gpt-4o-mini", "gpt-4o", "gpt-4.1-mini", "gpt-4.1", "gpt-3.5-turbo", *EMBEDDINGS]
 BOTHUB_URL = "https://bothub.chat/api/v2/openai/v1"
 
 
@@ -61,6 +62,7 @@ def test_a_key_of_openai_makes_its_models(folder: Folder) -> None:
     assert names(settings) == OPENAI + DEMO
     assert provider(settings, "openai").base_url == "https://api.openai.com/v1"
     assert model(settings, "gpt-4o").context_window == 128_000
+    assert [model.name for model in settings.models if model.kind == "embedding"] == [*EMBEDDINGS, "demo-embedding"]
 
 
 def test_bothub_makes_its_two_models_at_the_prices_of_its_assignment(folder: Folder) -> None:
@@ -168,6 +170,7 @@ FILE = """
     api_key = "env:MY_KEY"
     headers = { "X-Title" = "env:TITLE" }
     max_concurrency = 3
+    on_disconnect = "drain"
     header_timeout = 7.5
 
     [[models]]
@@ -175,6 +178,7 @@ FILE = """
     provider = "mine"
     upstream = "openai/gpt-4"
     context_window = 128000
+    hold_output_default = 512
     credits_per_1k_input = 200
     credits_per_1k_output = 0.000001
     credits_per_1k_cached_input = 0.1
@@ -185,6 +189,11 @@ FILE = """
     name = "gemini-flash"
     provider = "mine"
     aliases = ["flash"]
+
+    [[models]]
+    name = "vectors"
+    kind = "embedding"
+    provider = "mine"
 """
 
 
@@ -198,6 +207,7 @@ def test_rows_of_the_file_become_providers_and_models(folder: Folder) -> None:
         api_key="sk-1",
         headers={"X-Title": "T"},
         max_concurrency=3,
+        on_disconnect="drain",
         header_timeout=7.5,
     )
     assert settings.models[0] == Model(
@@ -205,6 +215,7 @@ def test_rows_of_the_file_become_providers_and_models(folder: Folder) -> None:
         "mine",
         "openai/gpt-4",
         context_window=128_000,
+        hold_output_default=512,
         input_price=200_000_000,
         output_price=1,
         cached_input_price=100_000,
@@ -212,6 +223,13 @@ def test_rows_of_the_file_become_providers_and_models(folder: Folder) -> None:
         fallbacks=("gemini-flash", "demo"),
     )
     assert settings.models[1] == Model("gemini-flash", "mine", "gemini-flash", aliases=("flash",))
+    assert settings.models[2] == Model("vectors", "mine", "vectors", kind="embedding")
+
+
+def test_the_default_model_is_a_chat_although_one_for_embeddings_stands_first(folder: Folder) -> None:
+    settings = folder.start("[[models]]\nname = 'vectors'\nkind = 'embedding'\nprovider = 'demo'\n")
+    assert settings.models[0].name == "vectors"
+    assert settings.default_model == "demo"
 
 
 def test_the_default_model_may_be_named_by_an_alias_or_in_the_environment(folder: Folder) -> None:
@@ -331,6 +349,21 @@ def test_a_price_that_is_none_stops_the_start(folder: Folder, written: str) -> N
         ),
         ("[[models]]\nname = 'a b'\nprovider = 'demo'", "'a b' is not a name without spaces"),
         ("default_model = 'demo-fast'", "demo-fast is not a model; did you mean demo"),
+        (
+            "default_model = 'demo-embedding'",
+            "default_model (TELEFONIST_DEFAULT_MODEL): demo-embedding makes embeddings",
+        ),
+        (
+            "[[models]]\nname = 'a'\nprovider = 'demo'\nfallbacks = ['demo-embedding']",
+            "[[models]] a: its fallback demo-embedding is of kind embedding, not chat",
+        ),
+        (
+            "[[models]]\nname = 'a'\nprovider = 'demo'\nkind = 'embedding'\nfallbacks = ['demo']",
+            "[[models]] a: its fallback demo is of kind chat, not embedding",
+        ),
+        ("[[models]]\nname = 'a'\nprovider = 'demo'\nkind = 'image'", "'image' is not chat or embedding"),
+        ("[[models]]\nname = 'a'\nprovider = 'demo'\nhold_output_default = 0", "is not a number of tokens above 0"),
+        ("[[providers]]\nname = 'p'\nbase_url = 'http://h'\non_disconnect = 'keep'", "'keep' is not cancel or drain"),
         (
             "[[providers]]\nname = 'p'\nbase_url = 'http://h'\napi_key = 'env:MY_KEY'",
             "[[providers]] p: api_key in telefonist.toml: it refers to the environment variable MY_KEY, which is not "
