@@ -3,13 +3,13 @@
 from collections.abc import AsyncGenerator, Sequence
 from typing import Literal, Protocol
 
-from telefonist.types import ChatRequest, Completion, Delta
+from telefonist.types import ChatRequest, Completion, Delta, EmbeddingRequest, Embeddings
 
 
 class Provider(Protocol):
-    """An upstream that answers chats, behind one interface for every wire protocol.
+    """An upstream that answers chats and makes embeddings, behind one interface for every wire protocol.
 
-    Both calls raise a ``ProviderError`` and nothing else; cancelling the task that awaits them closes the upstream
+    All calls raise a ``ProviderError`` and nothing else; cancelling the task that awaits them closes the upstream
     connection at once. They make one try: repeating and falling back are the core's to decide.
     """
 
@@ -32,6 +32,10 @@ class Provider(Protocol):
         is raised. Nothing that was given is kept. Whoever may stop before the end wraps it in ``contextlib.aclosing``:
         that closes the upstream connection.
         """
+        ...
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """Give the vectors of texts; raises ProviderRejectedRequest where the upstream makes none."""
         ...
 
     async def aclose(self) -> None:

@@ -4,24 +4,40 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import orjson
 
 from telefonist.errors import ProviderFailed, ProviderRejectedRequest
+from telefonist.providers.demo_embedding import DIMENSIONS, MOST_DIMENSIONS, as_base64, vector_of
 from telefonist.providers.demo_replies import reply
-from telefonist.providers.openai_wire import estimate_prompt
-from telefonist.types import ChatRequest, Completion, Delta, Json, ProviderConfig, Usage, estimate_tokens, new_id
+from telefonist.providers.openai_wire import estimate_input, estimate_prompt
+from telefonist.types import (
+    ChatRequest,
+    Completion,
+    Delta,
+    EmbeddingRequest,
+    Embeddings,
+    Json,
+    ProviderConfig,
+    Usage,
+    estimate_tokens,
+    new_id,
+)
 
 DEMO = "demo"
 DEMO_SLOW = "demo-slow"
 DEMO_FAILING = "demo-failing"
+DEMO_EMBEDDING = "demo-embedding"
+
+_MOST_TEXTS = 2048
+"""As OpenAI allows in one request."""
 
 _WORD = re.compile(r"\s*\S+\s*")
 
 
 class DemoProvider:
-    """A provider without an upstream, by the model asked for: ``demo``, ``demo-slow`` and ``demo-failing``.
+    """A provider without an upstream: ``demo``, ``demo-slow``, ``demo-failing``, and ``demo-embedding`` for vectors.
 
     What it says depends on the messages alone (``demo_replies``). ``demo-slow`` spreads its answer over
     ``slow_seconds``, to watch streaming and waiting; ``demo-failing`` always fails, to watch retries and fallbacks.
@@ -71,6 +87,24 @@ class DemoProvider:
         last = {**envelope, "choices": [], "usage": _usage_body(usage)}
         yield [_delta(envelope, {}, finish_reason="stop"), Delta(orjson.dumps(last), last, usage=usage)]
 
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """Give the vectors (``demo_embedding``), with OpenAI's ``dimensions`` and ``encoding_format``."""
+        if request.model != DEMO_EMBEDDING:
+            raise self._rejected(404, f"there is no demo model {request.model!r} for embeddings")
+        dimensions = request.options.get("dimensions") or DIMENSIONS
+        if type(dimensions) is not int or not 1 <= dimensions <= MOST_DIMENSIONS:
+            raise self._rejected(400, f"dimensions must be a whole number from 1 to {MOST_DIMENSIONS}")
+        as_text = request.options.get("encoding_format") == "base64"
+        data = []
+        for index, text in enumerate(self._texts(request.input)):
+            vector = vector_of(text, dimensions)
+            embedding = as_base64(vector) if as_text else vector
+            data.append({"object": "embedding", "index": index, "embedding": embedding})
+            await asyncio.sleep(0)  # lets other tasks run between two texts
+        usage = Usage(estimate_input(request.input))
+        counted = {"prompt_tokens": usage.prompt_tokens, "total_tokens": usage.prompt_tokens}
+        return Embeddings({"object": "list", "data": data, "model": request.model, "usage": counted}, usage)
+
     async def aclose(self) -> None:
         """Nothing to let go."""
 
@@ -78,7 +112,25 @@ class DemoProvider:
         if model == DEMO_FAILING:
             raise ProviderFailed(self._name, status=500, reason="demo-failing always fails")
         if model not in (DEMO, DEMO_SLOW):
-            raise ProviderRejectedRequest(self._name, status=404, reason=f"there is no demo model {model!r}")
+            raise self._rejected(404, f"there is no demo model {model!r}")
+
+    def _texts(self, given: object) -> list[str]:
+        """Give what is to be embedded as texts; a list of tokens is read as one."""
+        items = given if isinstance(given, list) and not _are_tokens(given) else [given]
+        if not 0 < len(items) <= _MOST_TEXTS:
+            raise self._rejected(400, f"input must hold from 1 to {_MOST_TEXTS} texts")
+        texts = [" ".join(map(str, item)) if _are_tokens(item) else item for item in items]
+        said = [text for text in texts if isinstance(text, str) and text]
+        if len(said) < len(texts):
+            raise self._rejected(400, "input must be a text that is not empty, a list of texts, or tokens")
+        return said
+
+    def _rejected(self, status: int, reason: str) -> ProviderRejectedRequest:
+        return ProviderRejectedRequest(self._name, status=status, reason=reason)
+
+
+def _are_tokens(given: object) -> TypeGuard[list[int]]:
+    return isinstance(given, list) and bool(given) and all(type(item) is int for item in given)
 
 
 def _envelope(model: str, kind: str) -> dict[str, Any]:
@@ -93,7 +145,8 @@ def _delta(envelope: Json, delta: Json, finish_reason: str | None = None) -> Del
 
 
 def _usage(request: ChatRequest, text: str) -> Usage:
-    return Usage(estimate_prompt(request), estimate_tokens(text), estimated=True)
+    """Count four bytes to a token: there is no other tokenizer whose count this could estimate."""
+    return Usage(estimate_prompt(request), estimate_tokens(text))
 
 
 def _usage_body(usage: Usage) -> Json:

@@ -6,29 +6,30 @@ from typing import Any, Literal
 import aiohttp
 import orjson
 from multidict import CIMultiDict
+from yarl import URL
 
 from telefonist import __version__
 from telefonist.errors import ConfigurationError, ProviderError, ProviderProtocolError, ProviderRejectedRequest
 from telefonist.providers import failures, openai_wire
 from telefonist.providers.sse import SSEParser
-from telefonist.providers.upstream import MAX_STREAM_BYTES, Answer, Upstream, checked_address
-from telefonist.types import ChatRequest, Completion, Delta, ProviderConfig
+from telefonist.providers.upstream import MAX_EMBEDDINGS_BYTES, MAX_STREAM_BYTES, Answer, Upstream, checked_address
+from telefonist.types import ChatRequest, Completion, Delta, EmbeddingRequest, Embeddings, Json, ProviderConfig
 
 _DONE = b"[DONE]"
+_CHAT_PATH = "/chat/completions"
 
 
 class OpenAICompatible:
-    """A provider that answers ``POST {base_url}/chat/completions``, or ``chat_url`` where that is given.
+    """A provider that answers ``POST {base_url}/chat/completions`` and ``{base_url}/embeddings``.
+
+    Where ``chat_url`` is given chats go there, and embeddings, without a ``base_url``, to the address beside it.
 
     The request goes upstream and the answer comes back as they are, unknown fields included.
     Raises ConfigurationError for an address or a key that cannot be used.
     """
 
     def __init__(self, config: ProviderConfig, session: aiohttp.ClientSession) -> None:
-        if config.chat_url:
-            self._url = checked_address(config, "chat_url", config.chat_url)
-        else:
-            self._url = checked_address(config, "base_url", config.base_url.rstrip("/") + "/chat/completions")
+        self._url, self._embeddings_url = _addresses(config)
         self._name = config.name
         self._on_disconnect = config.on_disconnect
         self._headers = _headers(config)
@@ -44,7 +45,7 @@ class OpenAICompatible:
 
     async def complete(self, request: ChatRequest) -> Completion:
         """Give the whole answer; usage is estimated where the upstream sends none."""
-        body = self._write(request, stream=False)
+        body = self._write(openai_wire.request_body(request, stream=False))
         async with self._upstream.post(self._url, body, self._headers) as answer:
             if not answer.is_json:
                 raise self._wrong_type(answer)
@@ -57,7 +58,7 @@ class OpenAICompatible:
         answers with JSON gives one delta. Raises ProviderProtocolError when the stream ends before ``[DONE]`` and
         before every choice has finished: a truncated answer must not look complete.
         """
-        body = self._write(request, stream=True)
+        body = self._write(openai_wire.request_body(request, stream=True))
         async with self._upstream.post(self._url, body, self._headers) as answer:
             if answer.is_json:
                 yield [openai_wire.delta_of(await self._read_plain(request, answer))]
@@ -92,12 +93,30 @@ class OpenAICompatible:
             if done:
                 await answer.drain()
 
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """Give the vectors as the upstream writes them; usage is estimated where it sends none.
+
+        Raises ProviderRejectedRequest where only a ``chat_url`` is known, and it does not tell where embeddings are.
+        """
+        if self._embeddings_url is None:
+            raise ProviderRejectedRequest(
+                self._name,
+                status=404,
+                reason="its chat_url does not end in /chat/completions, so base_url must say where embeddings are",
+            )
+        body = self._write(openai_wire.embedding_body(request))
+        async with self._upstream.post(self._embeddings_url, body, self._headers) as answer:
+            if not answer.is_json:
+                raise self._wrong_type(answer)
+            decoded = self._decode(await answer.read_all(MAX_EMBEDDINGS_BYTES), failed=False)
+            return openai_wire.read_embeddings(self._name, request, decoded)
+
     async def aclose(self) -> None:
         """Nothing to let go: the connections belong to the process's session."""
 
-    def _write(self, request: ChatRequest, *, stream: bool) -> bytes:
+    def _write(self, body: Json) -> bytes:
         try:
-            return openai_wire.request_body(request, stream=stream)
+            return orjson.dumps(body, default=dict)
         except TypeError as error:
             raise ProviderRejectedRequest(
                 self._name, status=400, reason=f"the request cannot be written as JSON: {error}"
@@ -121,6 +140,19 @@ class OpenAICompatible:
 
     def _wrong_type(self, answer: Answer) -> ProviderProtocolError:
         return ProviderProtocolError(self._name, reason=f"content type {answer.content_type[:100]!r}")
+
+
+def _addresses(config: ProviderConfig) -> tuple[URL, URL | None]:
+    """Give where chats and embeddings are asked for."""
+    base = config.base_url.rstrip("/")
+    embeddings = checked_address(config, "base_url", base + "/embeddings") if base else None
+    if not config.chat_url:
+        return checked_address(config, "base_url", base + _CHAT_PATH), embeddings
+    chat = checked_address(config, "chat_url", config.chat_url)
+    if embeddings is None and chat.raw_path.endswith(_CHAT_PATH):
+        path = chat.raw_path.removesuffix(_CHAT_PATH) + "/embeddings"
+        embeddings = chat.with_path(path, encoded=True, keep_query=True)
+    return chat, embeddings
 
 
 def _headers(config: ProviderConfig) -> CIMultiDict[str]:

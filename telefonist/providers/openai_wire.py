@@ -10,17 +10,16 @@ from typing import Any, TypeGuard
 import orjson
 
 from telefonist.errors import ProviderFailed, ProviderProtocolError
-from telefonist.types import ChatRequest, Completion, Delta, Usage, estimate_tokens
+from telefonist.types import ChatRequest, Completion, Delta, EmbeddingRequest, Embeddings, Json, Usage, estimate_tokens
 
 _MOST_TOKENS = 1_000_000_000
 """A count past this is a mistake of the upstream, and would not fit where counts are stored."""
 
 
-def request_body(request: ChatRequest, *, stream: bool) -> bytes:
-    """Write the request for the upstream; every option the client sent goes along untouched.
+def request_body(request: ChatRequest, *, stream: bool) -> Json:
+    """Put the request for the upstream together; every option the client sent goes along untouched.
 
     Usage is always asked for when streaming: whether the client sees that chunk is the door's to decide.
-    Raises TypeError for what JSON cannot hold (such as half of a surrogate pair in a text).
     """
     body: dict[str, Any] = {**request.options, "model": request.model, "messages": list(request.messages)}
     if stream:
@@ -30,7 +29,12 @@ def request_body(request: ChatRequest, *, stream: bool) -> bytes:
     else:
         body.pop("stream", None)
         body.pop("stream_options", None)  # OpenAI refuses it on a plain request
-    return orjson.dumps(body, default=dict)
+    return body
+
+
+def embedding_body(request: EmbeddingRequest) -> Json:
+    """Put the request for vectors together; every option the client sent goes along untouched."""
+    return {**request.options, "model": request.model, "input": request.input}
 
 
 def read_completion(provider: str, request: ChatRequest, body: dict[str, Any]) -> Completion:
@@ -57,6 +61,17 @@ def read_completion(provider: str, request: ChatRequest, body: dict[str, Any]) -
         body=body,
         written=wrote,
     )
+
+
+def read_embeddings(provider: str, request: EmbeddingRequest, body: dict[str, Any]) -> Embeddings:
+    """Read vectors; raises ProviderProtocolError where there are none, or something that is none among them."""
+    data = body.get("data")
+    if not isinstance(data, list) or not data:
+        raise ProviderProtocolError(provider, reason="an answer without embeddings")
+    if not all(isinstance(item, dict) and isinstance(item.get("embedding"), (list, str)) for item in data):
+        raise ProviderProtocolError(provider, reason="an embedding without its vector")
+    usage = read_usage(body.get("usage")) or Usage(estimate_input(request.input), estimated=True)
+    return Embeddings(body, usage)
 
 
 class ChunkReader:
@@ -138,6 +153,14 @@ def read_usage(usage: object) -> Usage | None:
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else None
     return Usage(prompt, completion or 0, min(cached, prompt) if _is_count(cached) else 0)
+
+
+def estimate_input(given: object) -> int:
+    """Estimate the tokens of what is to be embedded: a text, tokens, or a list of either."""
+    items = given if isinstance(given, list) else [given]
+    return sum(
+        estimate_tokens(item) if isinstance(item, str) else len(item) if isinstance(item, list) else 1 for item in items
+    )
 
 
 def plain_text(content: object) -> str:

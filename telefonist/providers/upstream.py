@@ -26,6 +26,9 @@ MAX_ANSWER_BYTES = 16 * 1024 * 1024
 MAX_STREAM_BYTES = 64 * 1024 * 1024
 """The same for a stream, where each token comes wrapped in some 250 bytes: room for 200,000 tokens and more."""
 
+MAX_EMBEDDINGS_BYTES = 64 * 1024 * 1024
+"""The same for vectors: 2048 of them, OpenAI's limit, of 1536 numbers each, written out."""
+
 MAX_ERROR_BYTES = 64 * 1024
 """What is read of a refusal; the rest would not fit into its reason anyway."""
 
@@ -76,10 +79,10 @@ class Answer:
             raise ProviderProtocolError(self._config.name, reason=f"an answer of more than {most} bytes")
         return piece
 
-    async def read_all(self) -> bytes:
-        """Give the whole body, of at most ``MAX_ANSWER_BYTES``; raises what ``read`` raises."""
+    async def read_all(self, most: int = MAX_ANSWER_BYTES) -> bytes:
+        """Give the whole body; raises what ``read`` raises."""
         pieces: list[bytes] = []
-        while piece := await self.read(MAX_ANSWER_BYTES):
+        while piece := await self.read(most):
             pieces.append(piece)
         return b"".join(pieces)
 

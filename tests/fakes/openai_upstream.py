@@ -14,12 +14,12 @@ import itertools
 import json
 import re
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from tests.fakes.scripted_http import Behaviour, Ending, Exchange, Received, ScriptedServer, raw, reply, silence
 
-__all__ = ["FakeOpenAI", "answer", "chunk", "event", "events", "raw", "refuse", "reply", "silence"]
+__all__ = ["FakeOpenAI", "answer", "chunk", "embeddings", "event", "events", "raw", "refuse", "reply", "silence"]
 
 Piece = Mapping[str, Any] | str | bytes | float | asyncio.Event
 """Of a scripted stream: an event's JSON, raw text or bytes, a pause in seconds, or something to wait for."""
@@ -50,9 +50,10 @@ class FakeOpenAI(ScriptedServer):
             return refuse(401, f"Incorrect API key provided: {given}.", code="invalid_api_key")
         if request.method == "GET" and path == "/v1/models":
             return reply(_dump({"object": "list", "data": [_model(name) for name in self.models]}))
-        if request.method != "POST" or path != "/v1/chat/completions":
+        check = _CHECKS.get(path) if request.method == "POST" else None
+        if check is None:
             return refuse(404, f"Invalid URL ({request.method} {path})")
-        problem = _problem(request)
+        problem = check(request)
         return self.next_behaviour() if problem is None else refuse(400, problem)
 
 
@@ -103,6 +104,24 @@ def answer(
             await exchange.write(event({**chunk(**envelope), "choices": [], "usage": counted}))
         await exchange.write(b"data: [DONE]\n\n")
         await exchange.end()
+
+    return behave
+
+
+def embeddings(*, usage: Mapping[str, Any] | Literal["counted"] | None = "counted", **fields: Any) -> Behaviour:
+    """Answer with a vector of four numbers for each text, in base64 where that is asked for."""
+
+    async def behave(exchange: Exchange) -> None:
+        asked = exchange.request.json
+        given = asked["input"]
+        items = given if isinstance(given, list) and not isinstance(given[0], int) else [given]
+        packed = asked.get("encoding_format") == "base64"
+        vector = "AACAPwAAAAAAAAAAAAAAAA==" if packed else [1.0, 0.0, 0.0, 0.0]
+        data = [{"object": "embedding", "index": index, "embedding": vector} for index in range(len(items))]
+        tokens = sum(len(item.split()) if isinstance(item, str) else len(item) for item in items)
+        counted = {"prompt_tokens": tokens, "total_tokens": tokens} if usage == "counted" else usage
+        body = {"object": "list", "data": data, "model": asked["model"], **fields}
+        await exchange.reply(200, _dump(body if counted is None else {**body, "usage": counted}))
 
     return behave
 
@@ -192,7 +211,7 @@ def _counted(asked: Mapping[str, Any], text: str, count: int) -> dict[str, Any]:
 
 
 def _problem(request: Received) -> str | None:
-    """Say what OpenAI would refuse about a chat request; None where it would not."""
+    """Say what OpenAI would refuse about any request; None where it would not."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         return "the content type must be application/json"
     body = request.json
@@ -200,6 +219,25 @@ def _problem(request: Received) -> str | None:
         return "the body must be a JSON object"
     if not isinstance(body.get("model"), str) or not body["model"]:
         return "you must provide a model parameter"
+    return None
+
+
+def _embedding_problem(request: Received) -> str | None:
+    if problem := _problem(request):
+        return problem
+    given = request.json.get("input")
+    if isinstance(given, str):
+        return None if given else "'input' cannot be an empty string"
+    if not isinstance(given, list) or not 0 < len(given) <= 2048:
+        return "'input' must be a string or an array of 1 to 2048"
+    kinds = {type(item) for item in given}
+    return None if len(kinds) == 1 and kinds <= {str, int, list} else "'input' mixes kinds"
+
+
+def _chat_problem(request: Received) -> str | None:
+    if problem := _problem(request):
+        return problem
+    body = request.json
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         return "'messages' must be a non-empty array"
@@ -216,6 +254,12 @@ def _problem(request: Received) -> str | None:
     if temperature is not None and not 0 <= temperature <= 2:
         return "'temperature' must be between 0 and 2"
     return None
+
+
+_CHECKS: Mapping[str, Callable[[Received], str | None]] = {
+    "/v1/chat/completions": _chat_problem,
+    "/v1/embeddings": _embedding_problem,
+}
 
 
 def _message_problem(message: object) -> str | None:
