@@ -8,28 +8,22 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from typing import Literal
 
-from fastapi import FastAPI
-from starlette.types import ASGIApp
-
-from telefonist import __version__
 from telefonist.channels.address_guard import AddressGuard
 from telefonist.channels.callback import CallbackChannel
 from telefonist.core.access_tokens import AccessTokens
+from telefonist.core.admission import Gate
 from telefonist.core.answering import Answerer
 from telefonist.core.catalog import Catalog, prompt_budget
 from telefonist.core.conversations import message_tokens
 from telefonist.core.deliveries import Deliverer, RetrySchedule
 from telefonist.core.generation import Generator, RetryPolicy
+from telefonist.core.generations import Generations
 from telefonist.core.identification import Identification
 from telefonist.core.mailbox import Worker
+from telefonist.core.metering import Metering
+from telefonist.core.prices import Prices
 from telefonist.core.tasks import WebhookTasks
 from telefonist.core.webhook_secrets import WebhookSecrets
-from telefonist.doors import callback_probe, documentation, health, webhook
-from telefonist.doors.auth import Authentication
-from telefonist.doors.errors import install_error_handlers
-from telefonist.doors.local_access import AccessPolicy
-from telefonist.doors.middleware import RequestMiddleware
-from telefonist.doors.thin import ThinRoutes
 from telefonist.errors import ConfigurationError, Unavailable
 from telefonist.logs import get_logger
 from telefonist.memory.base import Memory
@@ -40,9 +34,11 @@ from telefonist.storage.api_keys import ApiKeyStore
 from telefonist.storage.database import Database
 from telefonist.storage.deliveries import Deliveries
 from telefonist.storage.embedded import EmbeddedPostgres
+from telefonist.storage.holds import Holds
 from telefonist.storage.intake import Intake
 from telefonist.storage.mailboxes import Mailboxes
 from telefonist.storage.migrate import migrate
+from telefonist.storage.prices import PriceOverrides
 from telefonist.storage.processes import Processes
 from telefonist.storage.sessions import SessionStore
 from telefonist.storage.tasks import Tasks
@@ -57,6 +53,8 @@ ProcessKind = Literal["serve", "web", "worker", "command"]
 OUTGOING_PER_WORKER = 5000
 """Conversations whose callbacks one worker has under way at once; one that waits for a slow host costs little."""
 
+LEFT_GRACE = 5.0
+"""Seconds that answers get which are still read to their end for clients that left."""
 
 DATABASE_PATIENCE = 30.0
 """Seconds to wait at the start for a database that is away."""
@@ -64,7 +62,10 @@ DATABASE_PATIENCE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What stands once everything is built; ``worker`` is None where this process only serves the web."""
+    """What stands once everything is built.
+
+    ``worker`` is None where this process only serves the web; of commands, ``generations`` and ``processes`` are, too.
+    """
 
     settings: Settings
     database: Database
@@ -72,8 +73,10 @@ class House:
     secrets: WebhookSecrets
     identification: Identification
     catalog: Catalog
+    prices: Prices
     guard: AddressGuard
     memory: Memory
+    generations: Generations | None
     worker: Worker | None
     processes: Processes | None
     tasks: WebhookTasks
@@ -115,69 +118,44 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
         identification = Identification(AccessTokens(master), ApiKeyStore(database), SessionStore(database))
         catalog = Catalog(settings.models, settings.default_model)
         memory = await stack.enter_async_context(_memory(settings, kind))
-        worker, processes = None, None
+        prices = Prices(PriceOverrides(database))
+        worker, processes, generations = None, None, None
         if kind != "command":
-            processes = Processes(database, kind)
+            processes = registered = Processes(database, kind)
             stack.push_async_callback(_leave, processes)
             await _take_place(processes, settings, kind, same_machine=embedded is not None)
-        if processes is not None and kind in ("serve", "worker"):
             providers = await stack.enter_async_context(await Providers.open(settings.providers))
-            channel = await stack.enter_async_context(_callback_channel(settings, guard))
-            await secrets.live(None)  # made at the first start; a changed TELEFONIST_SECRET is told at every other
-            worker = Worker(processes, Mailboxes(database))
-            _employ(worker, settings, database, catalog, providers, channel, secrets)
+            generator = Generator(catalog, providers, RetryPolicy(retries=settings.limits.provider_retries))
+            metering = Metering(Holds(database), prices, lambda: registered.id)
+            stack.push_async_callback(metering.close)
+            generations = Generations(generator, metering, Gate(memory, settings.doors.api.rate_limit))
+            stack.push_async_callback(generations.close, LEFT_GRACE)
+            if kind != "web":
+                channel = await stack.enter_async_context(_callback_channel(settings, guard))
+                await secrets.live(None)  # made at the first start; a changed TELEFONIST_SECRET is told at every other
+                worker = Worker(processes, Mailboxes(database))
+                _employ(worker, settings, database, generator, metering, channel, secrets)
         prompt = settings.system_prompt_for(settings.doors.webhook)
         intake = Intake(database)
         tasks = WebhookTasks(intake, Tasks(database), catalog, prompt, worker)
         if worker is not None:
             worker.tidy_with(intake.purge)
         yield House(
-            settings,
-            database,
-            embedded,
-            secrets,
-            identification,
-            catalog,
-            guard,
-            memory,
-            worker,
-            processes,
-            tasks,
-            notes,
+            settings=settings,
+            database=database,
+            embedded=embedded,
+            secrets=secrets,
+            identification=identification,
+            catalog=catalog,
+            prices=prices,
+            guard=guard,
+            memory=memory,
+            generations=generations,
+            worker=worker,
+            processes=processes,
+            tasks=tasks,
+            notes=notes,
         )
-
-
-def build_web(house: House) -> ASGIApp:
-    """Put the doors in front of the core."""
-    settings = house.settings
-    limiter = house.memory.limiter
-    policy = AccessPolicy(
-        anonymous_callers=settings.anonymous,
-        listens_on_loopback=settings.listens_on_loopback,
-        public_url=settings.public_url or "",
-        trusted_proxies=settings.trusted_proxies,
-    )
-    authentication = Authentication(policy, house.identification)
-    app = FastAPI(
-        title="Telefonist",
-        version=__version__,
-        description="Connects people and programs to language models, and, when a person is wanted, to a person.",
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-    )
-    rate_limit = settings.doors.webhook.rate_limit
-    accept = webhook.acceptor(house.tasks, authentication, limiter, house.guard, rate_limit)
-    for routes in (
-        webhook.router(accept, house.tasks, authentication, limiter, rate_limit),
-        callback_probe.router(policy, limiter, rate_limit),
-        health.router(__version__, house.check),
-        documentation.router(),
-    ):
-        app.include_router(routes)
-    install_error_handlers(app)
-    thin = ThinRoutes(app, {("POST", "/webhook"): accept})
-    return RequestMiddleware(thin, body_limit=int(settings.limits.body))
 
 
 async def _reach(database: Database, settings: Settings) -> None:
@@ -229,16 +207,15 @@ def _employ(
     worker: Worker,
     settings: Settings,
     database: Database,
-    catalog: Catalog,
-    providers: Providers,
+    generator: Generator,
+    metering: Metering,
     channel: CallbackChannel,
     secrets: WebhookSecrets,
 ) -> None:
     prompt = settings.system_prompt_for(settings.doors.webhook)
     reserved = message_tokens(prompt) if prompt else 0
-    turns = Turns(database, {model.name: prompt_budget(model) - reserved for model in catalog.models})
-    generator = Generator(catalog, providers, RetryPolicy(retries=settings.limits.provider_retries))
-    answerer = Answerer(worker, turns, generator, prompt)
+    turns = Turns(database, {model.name: prompt_budget(model) - reserved for model in generator.catalog.models})
+    answerer = Answerer(worker, turns, generator, metering, prompt)
     delivery = settings.delivery
     schedule = RetrySchedule(
         delivery.retry_schedule, delivery.jitter, delivery.retry_after_cap, hold_back=delivery.hold_back

@@ -268,6 +268,10 @@ Telefonist is on the line: {url}
         "ru": "Этому ключу не разрешена модель {model}. Разрешены: {allowed}.",
         "en": "This key may not use the model {model}. It may use: {allowed}.",
     },
+    "token_rate_limited": {
+        "ru": "Слишком много токенов: разрешено {limit} в минуту, запросу нужно {need}. Повторите через {seconds} с.",
+        "en": "Too many tokens: the limit is {limit} a minute, this needs {need}. Try again in {seconds} s.",
+    },
     "too_many_streams": {
         "ru": "Одновременно открытых потоков у этого ключа не больше {limit}. Дождитесь окончания одного из них.",
         "en": "This key may have {limit} streams open at once. Wait for one of them to end.",

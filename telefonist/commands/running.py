@@ -12,12 +12,13 @@ from contextlib import contextmanager, suppress
 import uvicorn
 import uvloop
 
-from telefonist.app import House, ProcessKind, build_web, open_house
+from telefonist.app import House, ProcessKind, open_house
 from telefonist.commands.terminal import say, terminal_language
 from telefonist.errors import ConfigurationError
 from telefonist.logs import configure_logging, get_logger
 from telefonist.settings import Settings
 from telefonist.texts import render
+from telefonist.web import build_web
 
 log = get_logger(__name__)
 

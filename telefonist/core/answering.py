@@ -2,6 +2,8 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -10,15 +12,22 @@ from telefonist.channels.callback_url import host_of
 from telefonist.core.conversations import message_tokens, prompt
 from telefonist.core.generation import Answer, Generator
 from telefonist.core.mailbox import AtHand, Worker, insist
+from telefonist.core.metering import Meter, Metering
+from telefonist.core.token_counting import counted_usage, estimate_prompt
 from telefonist.errors import LeaseLost, TelefonistError
 from telefonist.logs import get_logger, message_text
 from telefonist.storage.turns import Turns
 from telefonist.texts import language_of
 from telefonist.types import (
+    Caller,
+    Door,
     Failure,
+    GenerationState,
+    Json,
     Lease,
     Outgoing,
     PendingDelivery,
+    Settlement,
     TaskState,
     Turn,
     TurnOutcome,
@@ -37,10 +46,13 @@ REMEMBERED_CANCELLATIONS = 100
 class Answerer:
     """Works on incoming mailboxes: asks the model, stores the answer, hands the callback on."""
 
-    def __init__(self, worker: Worker, turns: Turns, generator: Generator, system_prompt: str) -> None:
+    def __init__(
+        self, worker: Worker, turns: Turns, generator: Generator, metering: Metering, system_prompt: str
+    ) -> None:
         self._worker = worker
         self._turns = turns
         self._generator = generator
+        self._metering = metering
         self._system_prompt = system_prompt
         self._generating: dict[str, asyncio.Task[Any]] = {}
         self._cancelled: deque[str] = deque(maxlen=REMEMBERED_CANCELLATIONS)
@@ -70,7 +82,12 @@ class Answerer:
             return await insist(self._turns.store, process_id, outcome), outcome
         except Exception:
             log.exception("outcome_not_stored", task_id=str(outcome.turn.task_id))
-            failed = self._failed(outcome.turn, TelefonistError())
+            settlement = outcome.settlement
+            if settlement is not None:
+                settlement = replace(
+                    settlement, state=GenerationState.FAILED, usage=Usage(), charge=0, error=TelefonistError.code
+                )
+            failed = self._failed(outcome.turn, TelefonistError(), settlement)
             return await insist(self._turns.store, process_id, failed), failed
 
     def cancel(self, task_id: str) -> None:
@@ -85,35 +102,64 @@ class Answerer:
         if turn.state is not TaskState.QUEUED or key in self._cancelled:
             return _nothing(turn)
         self._generating[key] = _current_task()
+        meter: Meter | None = None
         try:
-            answer = await self._generator.complete(turn.model, prompt(self._system_prompt, turn.history))
-            return self._succeeded(turn, answer)
+            messages = prompt(self._system_prompt, turn.history)
+            meter = await self._open(turn, messages)
+            answer = await self._generator.complete(turn.model, messages)
+            usage = answer.completion.usage
+            if usage.estimated:
+                usage = await counted_usage(answer.model.upstream, messages, {}, answer.completion.written)
+            return self._succeeded(turn, answer, usage, meter)
         except TelefonistError as error:
-            return self._failed(turn, error)
+            return self._failed(turn, error, _unpaid(meter, GenerationState.FAILED, error.code))
         except asyncio.CancelledError:
+            settlement = _unpaid(meter, GenerationState.CANCELLED)
             if key in self._cancelled and _current_task().uncancel() == 0:
-                return _nothing(turn)
+                return replace(_nothing(turn), settlement=settlement)
+            if settlement is not None:
+                self._metering.settle_behind(settlement)
             raise
         except Exception:
             log.exception("generation_failed", task_id=key)
-            return self._failed(turn, TelefonistError())
+            return self._failed(turn, TelefonistError(), _unpaid(meter, GenerationState.FAILED, TelefonistError.code))
         finally:
             if self._generating.get(key) is _current_task():
                 del self._generating[key]
 
-    def _succeeded(self, turn: Turn, answer: Answer) -> TurnOutcome:
+    async def _open(self, turn: Turn, messages: Sequence[Json]) -> Meter:
+        caller = Caller(turn.account_id, address="", metered=turn.account_id is not None, key_id=turn.key_id)
+        model = self._generator.catalog.known(turn.model)
+        return await insist(
+            self._metering.open, caller, model, Door.WEBHOOK, prompt_tokens=estimate_prompt(messages, {})
+        )
+
+    def _succeeded(self, turn: Turn, answer: Answer, usage: Usage, meter: Meter) -> TurnOutcome:
         text = answer.completion.text.replace("\x00", "")
         log.info("task_answered", task_id=str(turn.task_id), model=answer.model.name, text=message_text(text))
-        return _outcome(turn, answer.model.name, text=text, usage=answer.completion.usage)
+        settlement = meter.settlement(GenerationState.SUCCEEDED, answer.model.name, usage)
+        return _outcome(turn, answer.model.name, text=text, usage=usage, settlement=settlement)
 
-    def _failed(self, turn: Turn, error: TelefonistError) -> TurnOutcome:
+    def _failed(self, turn: Turn, error: TelefonistError, settlement: Settlement | None) -> TurnOutcome:
         log.warning("task_failed", task_id=str(turn.task_id), code=error.code, reason=str(error))
         language = language_of(turn.history[-1].content) if turn.history else "en"
-        return _outcome(turn, turn.model, failure=Failure(error.code, error.text(language)))
+        failure = Failure(error.code, error.text(language))
+        return _outcome(turn, turn.model, failure=failure, settlement=settlement)
+
+
+def _unpaid(meter: Meter | None, state: GenerationState, error: str | None = None) -> Settlement | None:
+    """Settle a generation without an answer, if there was one at all: it costs nothing."""
+    return None if meter is None else meter.settlement(state, meter.generation.model, error=error)
 
 
 def _outcome(
-    turn: Turn, model: str, *, text: str | None = None, usage: Usage | None = None, failure: Failure | None = None
+    turn: Turn,
+    model: str,
+    *,
+    text: str | None = None,
+    usage: Usage | None = None,
+    failure: Failure | None = None,
+    settlement: Settlement | None = None,
 ) -> TurnOutcome:
     message_id = new_id()
     body = callback_payload(
@@ -138,6 +184,7 @@ def _outcome(
         failure=failure,
         outgoing=Outgoing(message_id, turn.callback_url, body),
         host=host_of(turn.callback_url),
+        settlement=settlement,
     )
 
 

@@ -29,9 +29,13 @@ class Catalog:
             raise NotFound("model_not_found", model=name, known=", ".join(model.name for model in self.models))
         return model
 
+    def known(self, name: str) -> Model:
+        """Give the model of that name; the default one in place of a model that was taken out of the settings."""
+        return self._by_name.get(name, self.default)
+
     def with_fallbacks(self, name: str) -> Iterator[Model]:
         """Give a model and then those that stand in for it, each once."""
-        first = self._by_name.get(name, self.default)
+        first = self.known(name)
         seen: set[str] = set()
         for candidate in (first, *(self._by_name[fallback] for fallback in first.fallbacks)):
             if candidate.name not in seen:

@@ -1,18 +1,21 @@
-"""The one path from a prompt to an answer: the model, its retries, then its fallbacks."""
+"""Asking models: one try after another, then the fallbacks, whole or as a stream."""
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from telefonist.core.catalog import Catalog, prompt_budget
 from telefonist.core.conversations import fit
 from telefonist.errors import ProviderError
 from telefonist.logs import get_logger
 from telefonist.providers.base import Provider
-from telefonist.types import ChatRequest, Completion, Json, Model
+from telefonist.types import ChatRequest, Completion, Delta, EmbeddingRequest, Embeddings, Json, Model
 
 log = get_logger(__name__)
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,32 @@ class Answer:
     model: Model
 
 
+class AnswerStream:
+    """An answer that has begun, and the model that gives it; whoever takes it closes it.
+
+    Once there is one, nothing is repeated and no fallback is asked: the client would read its beginning twice.
+    """
+
+    def __init__(
+        self, model: Model, provider: Provider, first: Sequence[Delta], rest: AsyncGenerator[Sequence[Delta], None]
+    ) -> None:
+        self.model = model
+        self.provider = provider
+        self._first: Sequence[Delta] | None = first
+        self._rest = rest
+
+    async def next(self) -> Sequence[Delta] | None:
+        """Give what the model wrote next, or None at the end; raises a ProviderError."""
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        return await anext(self._rest, None)
+
+    async def aclose(self) -> None:
+        """Close the connection to the upstream, which stops the generation there."""
+        await self._rest.aclose()
+
+
 @dataclass(slots=True)
 class Generator:
     """Asks models for answers."""
@@ -49,29 +78,61 @@ class Generator:
     providers: Mapping[str, Provider]
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
-    async def complete(self, model_name: str, messages: Sequence[Json], options: Json | None = None) -> Answer:
+    async def complete(
+        self, model_name: str, messages: Sequence[Json], options: Json | None = None, *, shorten: bool = True
+    ) -> Answer:
         """Get a whole answer; raises the first model's ProviderError when every one failed.
 
         Only what is safe to repeat is repeated: no connection, 429, 5xx. A Retry-After longer than we are ready to wait
-        sends us to the fallback at once, which gets as much of the prompt as its own window holds.
+        sends us to the fallback at once. With ``shorten`` a fallback gets as much of the prompt as its window holds.
         """
+
+        async def ask(provider: Provider, model: Model) -> Completion:
+            fitting = fit(messages, prompt_budget(model)) if shorten and model.name != model_name else messages
+            return await provider.complete(ChatRequest(model.upstream, fitting, options or {}))
+
+        completion, model = await self._ask(model_name, ask)
+        return Answer(completion, model)
+
+    async def stream(self, model_name: str, messages: Sequence[Json], options: Json | None = None) -> AnswerStream:
+        """Get an answer as it is written, once its first piece is there; until then as ``complete`` does."""
+
+        async def ask(provider: Provider, model: Model) -> AnswerStream:
+            rest = provider.stream(ChatRequest(model.upstream, messages, options or {}))
+            try:
+                return AnswerStream(model, provider, await anext(rest), rest)
+            except BaseException:
+                await rest.aclose()
+                raise
+
+        stream, _ = await self._ask(model_name, ask)
+        return stream
+
+    async def embed(self, model_name: str, texts: Any, options: Json) -> tuple[Embeddings, Model]:
+        """Get vectors for texts; repeats and falls back as ``complete`` does."""
+
+        async def ask(provider: Provider, model: Model) -> Embeddings:
+            return await provider.embed(EmbeddingRequest(model.upstream, texts, options))
+
+        return await self._ask(model_name, ask)
+
+    async def _ask(self, model_name: str, ask: Callable[[Provider, Model], Awaitable[Result]]) -> tuple[Result, Model]:
         failure: ProviderError | None = None
         for model in self.catalog.with_fallbacks(model_name):
             try:
-                fitting = fit(messages, prompt_budget(model)) if failure else messages
-                return Answer(await self._try(model, fitting, options or {}), model)
+                return await self._insist(model, ask), model
             except ProviderError as error:
                 log.warning("model_failed", model=model.name, code=error.code, reason=str(error))
                 failure = failure or error
         assert failure is not None, "with_fallbacks gives at least one model"  # noqa: S101
         raise failure
 
-    async def _try(self, model: Model, messages: Sequence[Json], options: Json) -> Completion:
+    async def _insist(self, model: Model, ask: Callable[[Provider, Model], Awaitable[Result]]) -> Result:
         provider = self.providers[model.provider]
         attempt = 0
         while True:
             try:
-                return await provider.complete(ChatRequest(model.upstream, messages, options))
+                return await ask(provider, model)
             except ProviderError as error:
                 wait = self.retry.wait(attempt, error)
                 if wait is None:

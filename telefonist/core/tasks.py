@@ -59,10 +59,10 @@ class WebhookTasks:
             )
             raise InvalidInput([problem])
         if self._worker is None:
-            receipt = await self._intake.accept(task, caller.account_id, tokens, None)
+            receipt = await self._intake.accept(task, caller.account_id, tokens, None, key_id=caller.key_id)
         else:
             with self._worker.place(Side.IN) as process_id:
-                receipt = await self._intake.accept(task, caller.account_id, tokens, process_id)
+                receipt = await self._intake.accept(task, caller.account_id, tokens, process_id, key_id=caller.key_id)
                 if receipt.lease is not None:
                     self._worker.start(receipt.lease, receipt.turn)
         accepted = receipt.accepted

@@ -14,8 +14,10 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Scope
 
 from telefonist import texts
+from telefonist.doors import openai_errors
 from telefonist.errors import CredentialsRefused, FieldProblem, InvalidInput, TelefonistError
 from telefonist.logs import get_logger
 from telefonist.types import Language
@@ -39,19 +41,26 @@ def error_response(error: TelefonistError, request: Request) -> Response:
 
     An error with status 500 is a mistake of ours: its text stays in the log, and the caller gets the request id.
     """
+    language = _language(request)
+    if speaks_openai(request.scope):
+        shown = TelefonistError() if error.status == 500 else error
+        return _response(openai_errors.status_of(error), openai_errors.error_body(shown, language), _headers(error))
     if isinstance(error, InvalidInput):
         return _validation_response([_described(problem) for problem in error.problems], request)
+    content: dict[str, Any] = {"detail": error.text(language), "code": error.code}
+    if error.status == 500:
+        detail = texts.render("internal_error", language)
+        content = {"detail": detail, "code": "internal_error", "request_id": getattr(request.state, "request_id", None)}
+    return _response(error.status, content, _headers(error))
+
+
+def _headers(error: TelefonistError) -> dict[str, str]:
     headers = {}
     if error.status in (429, 503) and "seconds" in error.values:
         headers["retry-after"] = str(max(1, ceil(error.values["seconds"])))
     if error.status == 401:
         headers["www-authenticate"] = challenge(error)
-    if error.status == 500:
-        detail = texts.render("internal_error", _language(request))
-        content = {"detail": detail, "code": "internal_error", "request_id": getattr(request.state, "request_id", None)}
-    else:
-        content = {"detail": error.text(_language(request)), "code": error.code}
-    return _response(error.status, content, headers)
+    return headers
 
 
 def challenge(error: TelefonistError) -> str:
@@ -66,6 +75,9 @@ async def _on_telefonist_error(request: Request, error: TelefonistError) -> Resp
 
 
 async def _on_validation_error(request: Request, error: RequestValidationError) -> Response:
+    if speaks_openai(request.scope):
+        problems = [FieldProblem(found["type"], found["loc"], found["msg"]) for found in error.errors()]
+        return error_response(InvalidInput(problems), request)
     return _validation_response(error.errors(), request)
 
 
@@ -75,9 +87,10 @@ async def _on_http_exception(request: Request, error: HTTPException) -> Response
     if code is None:
         return _response(error.status_code, {"detail": error.detail, "code": f"http_{error.status_code}"}, headers)
     values = {"path": request.url.path[:200], "method": request.method, "allowed": headers.get("Allow", "")}
-    return _response(
-        error.status_code, {"detail": texts.render(code, _language(request), values), "code": code}, headers
-    )
+    detail = texts.render(code, _language(request), values)
+    if speaks_openai(request.scope):
+        return _response(error.status_code, openai_errors.envelope(error.status_code, detail, code), headers)
+    return _response(error.status_code, {"detail": detail, "code": code}, headers)
 
 
 async def _on_unforeseen(request: Request, _error: Exception) -> Response:
@@ -128,9 +141,15 @@ def _plain(value: Any, depth: int = 0) -> Any:
     return str(value).encode("utf-8", "backslashreplace").decode()
 
 
+def speaks_openai(scope: Scope) -> bool:
+    """Say whether the client expects OpenAI's envelope."""
+    return bool(scope["path"].startswith(openai_errors.PREFIX))
+
+
 def _response(status: int, content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
-    if "code" in content:
-        structlog.contextvars.bind_contextvars(error=content["code"])
+    code = content["code"] if "code" in content else content.get("error", {}).get("code")
+    if code is not None:
+        structlog.contextvars.bind_contextvars(error=code)
     return Response(orjson.dumps(content), status, headers, "application/json")
 
 

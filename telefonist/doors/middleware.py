@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import re
 import time
+from collections.abc import Mapping
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
@@ -44,11 +45,22 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}")
 
 
 class RequestMiddleware:
-    """Wrap an ASGI application; ``body_limit`` is in bytes, ``body_timeout`` in seconds for the whole body."""
+    """Wrap an ASGI application; limits are in bytes, ``body_timeout`` in seconds for the whole body.
 
-    def __init__(self, app: ASGIApp, *, body_limit: int, body_timeout: float = 30.0) -> None:
+    ``larger`` are other limits, by the beginning of the path.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        body_limit: int,
+        larger: Mapping[str, int] | None = None,
+        body_timeout: float = 30.0,
+    ) -> None:
         self._app = app
         self._body_limit = body_limit
+        self._larger = larger or {}
         self._body_timeout = body_timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,7 +98,7 @@ class RequestMiddleware:
     async def _serve(self, request: "_IncomingRequest", scope: Scope, receive: Receive, send: Send) -> None:
         if request.has_body:
             try:
-                body = await self._read_body(request, receive)
+                body = await self._read_body(request, receive, self._limit(scope["path"]))
             except (PayloadTooLarge, BodyTimeout) as error:
                 await _refuse(error, scope, receive, send)
                 return
@@ -94,9 +106,12 @@ class RequestMiddleware:
             receive = _replay(body, receive)
         await self._app(scope, receive, send)
 
-    async def _read_body(self, request: "_IncomingRequest", receive: Receive) -> bytes:
-        if request.declared_length > self._body_limit:
-            raise PayloadTooLarge(limit=self._body_limit)
+    def _limit(self, path: str) -> int:
+        return next((limit for start, limit in self._larger.items() if path.startswith(start)), self._body_limit)
+
+    async def _read_body(self, request: "_IncomingRequest", receive: Receive, limit: int) -> bytes:
+        if request.declared_length > limit:
+            raise PayloadTooLarge(limit=limit)
         body = bytearray()
         try:
             async with asyncio.timeout(self._body_timeout):
@@ -105,8 +120,8 @@ class RequestMiddleware:
                     if message["type"] == "http.disconnect":
                         raise ClientDisconnect
                     body += message.get("body", b"")
-                    if len(body) > self._body_limit:
-                        raise PayloadTooLarge(limit=self._body_limit)
+                    if len(body) > limit:
+                        raise PayloadTooLarge(limit=limit)
                     if not message.get("more_body", False):
                         return bytes(body)
         except TimeoutError:

@@ -44,10 +44,20 @@ class WebhookDoor(Table):
     """None: as everywhere else; an empty text, which only the file can give: no system prompt at this door."""
 
 
+class ApiDoor(Table):
+    """``/v1``: how often an address without an account may ask; keys have limits of their own."""
+
+    rate_limit: Annotated[
+        RateLimit,
+        Setting("one limit such as 60/minute, 1000/hour or 10 per 30 second", "60/minute", "TELEFONIST_API_RATE_LIMIT"),
+    ] = "60/minute"
+
+
 class Doors(Table):
     """What differs from door to door."""
 
     webhook: WebhookDoor = WebhookDoor()
+    api: ApiDoor = ApiDoor()
 
 
 class Limits(Table):
@@ -59,6 +69,12 @@ class Limits(Table):
         Setting("a size from 1 KiB to 100 MiB", "1 MiB", "TELEFONIST_BODY_LIMIT"),
     ] = ByteSize(1024 * 1024)
     """Bytes of a request's body."""
+    api_body: Annotated[
+        ByteSize,
+        Field(ge=1024, le=100 * 1024 * 1024),
+        Setting("a size from 1 KiB to 100 MiB", "20 MiB", "TELEFONIST_API_BODY_LIMIT"),
+    ] = ByteSize(20 * 1024 * 1024)
+    """The same below ``/v1``, where pictures come within the body."""
     max_in_flight: Annotated[
         Integer,
         Field(ge=1, le=100_000),

@@ -38,9 +38,9 @@ FIND_KEYS = "SELECT digest, request_digest, task_id FROM idempotency_keys WHERE 
 ACCEPT = f"""
 WITH incoming AS (
     SELECT * FROM unnest($1::bytea[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::text[],
-                         $8::int[], $9::text[], $10::text[], $11::uuid[]) WITH ORDINALITY
+                         $8::int[], $9::text[], $10::text[], $11::uuid[], $13::uuid[]) WITH ORDINALITY
         AS t (key, conversation_id, account_id, external_id, callback_url, task_id, content, tokens, model, metadata,
-              lease_to, ord)
+              lease_to, key_id, ord)
 ), made AS (
     INSERT INTO conversations AS c (id, key, account_id, door, external_id, callback_url)
     SELECT DISTINCT ON (key) conversation_id, key, account_id, 'webhook', external_id, callback_url
@@ -71,8 +71,8 @@ WITH incoming AS (
     INSERT INTO messages (conversation_id, turn, part, id, role, content, tokens)
     SELECT kept_id, turn, 0, task_id, 'user', content, tokens FROM numbered
 ), asked AS (
-    INSERT INTO tasks (id, conversation_id, turn, account_id, callback_url, model, metadata, state)
-    SELECT task_id, kept_id, turn, account_id, callback_url, model, metadata::json, 'queued' FROM numbered
+    INSERT INTO tasks (id, conversation_id, turn, account_id, key_id, callback_url, model, metadata, state)
+    SELECT task_id, kept_id, turn, account_id, key_id, callback_url, model, metadata::json, 'queued' FROM numbered
 ), woken AS (
     SELECT pg_notify('{CHANNEL}', '{Side.IN}') WHERE $12
 )
@@ -85,6 +85,7 @@ FROM numbered LEFT JOIN woken ON true
 class _Request:
     task_id: UUID
     account_id: UUID | None
+    key_id: UUID | None
     task: NewTask
     tokens: int
     lease_to: UUID | None
@@ -128,14 +129,22 @@ class Intake:
         self._line = database.line("accept")
         self._grouped: Grouped[_Request, Receipt | Conflict | None] = Grouped(self._line, _accept)
 
-    async def accept(self, task: NewTask, account_id: UUID | None, tokens: int, lease_to: UUID | None) -> Receipt:
+    async def accept(
+        self,
+        task: NewTask,
+        account_id: UUID | None,
+        tokens: int,
+        lease_to: UUID | None,
+        *,
+        key_id: UUID | None = None,
+    ) -> Receipt:
         """Store a request and put it into its conversation's mailbox.
 
         ``tokens`` is the message's share of the window. A conversation that nobody works on is leased in the same
         statement to the process ``lease_to``; where that is None, workers elsewhere are woken. Raises Conflict when the
         idempotency key was used with another body within 24 hours, and Unavailable.
         """
-        request = _Request(new_id(), account_id, task, tokens, lease_to)
+        request = _Request(new_id(), account_id, key_id, task, tokens, lease_to)
         while (receipt := await self._grouped.submit(request)) is None:
             pass  # another process made the conversation in the same instant: now it is there
         if isinstance(receipt, Conflict):
@@ -179,6 +188,7 @@ async def _store(connection: asyncpg.Connection, requests: Sequence[_Request]) -
         [request.task.metadata for request in requests],
         [request.lease_to for request in requests],
         any(request.lease_to is None for request in requests),
+        [request.key_id for request in requests],
     )
     by_id = {request.task_id: request for request in requests}
     return {row["task_id"]: _receipt(by_id[row["task_id"]], row) for row in rows}
@@ -197,6 +207,7 @@ def _receipt(request: _Request, row: asyncpg.Record) -> Receipt:
         number=1,
         task_id=request.task_id,
         account_id=request.account_id,
+        key_id=request.key_id,
         state=TaskState.QUEUED,
         external_id=task.external_id,
         callback_url=task.callback_url,

@@ -30,7 +30,7 @@ MESSAGE_OVERHEAD = 5
 """The fewest tokens a message can count for, its frame included: it bounds how many messages a budget can hold."""
 
 LOAD = """
-SELECT t.id, t.conversation_id, t.turn, t.account_id, t.state, t.callback_url, t.model, t.metadata, c.external_id,
+SELECT t.id, t.conversation_id, t.turn, t.account_id, t.key_id, t.state, t.callback_url, t.model, t.metadata, c.external_id,
     h.roles, h.contents
 FROM unnest($1::uuid[], $2::bigint[]) AS w (conversation_id, turn)
 JOIN tasks t ON t.conversation_id = w.conversation_id AND t.turn = w.turn
@@ -146,6 +146,7 @@ def _turn(lease: Lease, row: asyncpg.Record | None) -> Turn | None:
         number=row["turn"],
         task_id=row["id"],
         account_id=row["account_id"],
+        key_id=row["key_id"],
         state=TaskState(row["state"]),
         external_id=row["external_id"],
         callback_url=row["callback_url"],

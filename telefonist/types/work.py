@@ -140,6 +140,7 @@ class Turn:
     number: int
     task_id: UUID
     account_id: UUID | None
+    key_id: UUID | None
     state: TaskState
     external_id: str
     callback_url: str

@@ -16,17 +16,34 @@ from telefonist.core.conversations import message_tokens
 from telefonist.core.deliveries import Deliverer, RetrySchedule
 from telefonist.core.generation import Generator, RetryPolicy
 from telefonist.core.mailbox import Rhythm, Worker
+from telefonist.core.metering import Metering
+from telefonist.core.prices import Prices
 from telefonist.core.tasks import WebhookTasks
 from telefonist.core.webhook_secrets import WebhookSecrets
 from telefonist.storage.database import Database
 from telefonist.storage.deliveries import Deliveries
+from telefonist.storage.holds import Holds
 from telefonist.storage.intake import Intake
 from telefonist.storage.mailboxes import Mailboxes
+from telefonist.storage.prices import PriceOverrides
 from telefonist.storage.processes import Processes
 from telefonist.storage.tasks import Tasks
 from telefonist.storage.turns import Turns
 from telefonist.storage.webhook_secrets import WebhookSecretStore
-from telefonist.types import AcceptedTask, Caller, ChatRequest, Completion, Delta, Model, NewTask, Side, TaskView, Usage
+from telefonist.types import (
+    AcceptedTask,
+    Caller,
+    ChatRequest,
+    Completion,
+    Delta,
+    EmbeddingRequest,
+    Embeddings,
+    Model,
+    NewTask,
+    Side,
+    TaskView,
+    Usage,
+)
 
 CALLER = Caller(None, "127.0.0.1")
 
@@ -56,6 +73,9 @@ class ScriptedModel:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Delta], None]:
         done = await self.complete(request)
         yield [Delta(b"{}", {}, done.text, done.text, done.finish_reason, done.usage)]
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        return Embeddings({"object": "list", "data": [], "model": request.model}, Usage(3))
 
     async def aclose(self) -> None:
         return
@@ -133,7 +153,9 @@ async def open_office(
         reserved = message_tokens(system_prompt) if system_prompt else 0
         turns = Turns(database, {entry.name: prompt_budget(entry) - reserved for entry in MODELS})
         generator = Generator(catalog, {"scripted": model}, RetryPolicy(2, 0.01, 0.2))
-        answerer = Answerer(worker, turns, generator, system_prompt)
+        metering = Metering(Holds(database), Prices(PriceOverrides(database)), lambda: processes.id)
+        stack.push_async_callback(metering.close)
+        answerer = Answerer(worker, turns, generator, metering, system_prompt)
         secrets = WebhookSecrets(WebhookSecretStore(database, "master"), [SECRET])
         deliverer = Deliverer(
             worker, Deliveries(database), channel, secrets, schedule or RetrySchedule((0.05, 0.05)), places_per_host

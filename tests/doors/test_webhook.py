@@ -11,8 +11,9 @@ from uuid import UUID
 import httpx
 import pytest
 
-from telefonist.app import build_web, open_house
+from telefonist.app import open_house
 from telefonist.settings import load_settings
+from telefonist.web import build_web
 from tests.doors.conftest import Serve
 from tests.fakes.receiver import Receiver
 from tests.waiting import until

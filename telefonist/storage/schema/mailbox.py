@@ -87,6 +87,7 @@ tasks = Table(
     Column("conversation_id", Uuid, nullable=False),
     Column("turn", BigInteger, nullable=False),
     Column("account_id", Uuid),
+    Column("key_id", Uuid),
     Column("callback_url", Text, nullable=False),
     Column("model", Text, nullable=False),
     Column("metadata", JSON),

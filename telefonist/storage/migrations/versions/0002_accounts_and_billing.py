@@ -8,6 +8,7 @@ revision = "0002"
 down_revision = "0001"
 
 STATEMENTS = """
+ALTER TABLE tasks ADD COLUMN key_id uuid;
 CREATE TABLE accounts (
     id uuid PRIMARY KEY,
     email text UNIQUE,
@@ -176,3 +177,4 @@ def downgrade() -> None:
         "accounts",
     ):
         op.execute(f"DROP TABLE {table}")
+    op.execute("ALTER TABLE tasks DROP COLUMN key_id")

@@ -1,0 +1,51 @@
+"""The doors in front of the core, as one ASGI application."""
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from telefonist import __version__
+from telefonist.app import House
+from telefonist.doors import callback_probe, documentation, health, openai_api, openai_errors, webhook
+from telefonist.doors.auth import Authentication
+from telefonist.doors.errors import install_error_handlers
+from telefonist.doors.local_access import AccessPolicy
+from telefonist.doors.middleware import RequestMiddleware
+from telefonist.doors.thin import ThinRoutes
+
+
+def build_web(house: House) -> ASGIApp:
+    """Put the doors in front of the core of a process that serves the web."""
+    settings = house.settings
+    limiter = house.memory.limiter
+    policy = AccessPolicy(
+        anonymous_callers=settings.anonymous,
+        listens_on_loopback=settings.listens_on_loopback,
+        public_url=settings.public_url or "",
+        trusted_proxies=settings.trusted_proxies,
+    )
+    authentication = Authentication(policy, house.identification)
+    rate_limit = settings.doors.webhook.rate_limit
+    accept = webhook.acceptor(house.tasks, authentication, limiter, house.guard, rate_limit)
+    assert house.generations is not None, "commands serve no web"  # noqa: S101
+    model_api = openai_api.OpenAIDoor(house.generations, house.catalog, house.prices, authentication)
+    app = FastAPI(
+        title="Telefonist",
+        version=__version__,
+        description="Connects people and programs to language models, and, when a person is wanted, to a person.",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+    )
+    for routes in (
+        webhook.router(accept, house.tasks, authentication, limiter, rate_limit),
+        openai_api.router(model_api),
+        callback_probe.router(policy, limiter, rate_limit),
+        health.router(__version__, house.check),
+        documentation.router(),
+    ):
+        app.include_router(routes)
+    install_error_handlers(app)
+    thin = ThinRoutes(app, {("POST", "/webhook"): accept, **openai_api.thin_routes(model_api)})
+    return RequestMiddleware(
+        thin, body_limit=int(settings.limits.body), larger={openai_errors.PREFIX: int(settings.limits.api_body)}
+    )
