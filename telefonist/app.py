@@ -16,6 +16,7 @@ from telefonist.core.answering import Answerer
 from telefonist.core.catalog import Catalog, prompt_budget
 from telefonist.core.conversations import message_tokens
 from telefonist.core.deliveries import Deliverer, RetrySchedule
+from telefonist.core.funds import Funds
 from telefonist.core.generation import Generator, RetryPolicy
 from telefonist.core.generations import Generations
 from telefonist.core.identification import Identification
@@ -40,6 +41,7 @@ from telefonist.storage.mailboxes import Mailboxes
 from telefonist.storage.migrate import migrate
 from telefonist.storage.prices import PriceOverrides
 from telefonist.storage.processes import Processes
+from telefonist.storage.purses import Purses
 from telefonist.storage.sessions import SessionStore
 from telefonist.storage.tasks import Tasks
 from telefonist.storage.turns import Turns
@@ -119,6 +121,7 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
         catalog = Catalog(settings.models, settings.default_model)
         memory = await stack.enter_async_context(_memory(settings, kind))
         prices = Prices(PriceOverrides(database))
+        gate = Gate(memory, settings.doors.api.rate_limit)
         worker, processes, generations = None, None, None
         if kind != "command":
             processes = registered = Processes(database, kind)
@@ -128,7 +131,7 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
             generator = Generator(catalog, providers, RetryPolicy(retries=settings.limits.provider_retries))
             metering = Metering(Holds(database), prices, lambda: registered.id)
             stack.push_async_callback(metering.close)
-            generations = Generations(generator, metering, Gate(memory, settings.doors.api.rate_limit))
+            generations = Generations(generator, metering, gate)
             stack.push_async_callback(generations.close, LEFT_GRACE)
             if kind != "web":
                 channel = await stack.enter_async_context(_callback_channel(settings, guard))
@@ -137,7 +140,9 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
                 _employ(worker, settings, database, generator, metering, channel, secrets)
         prompt = settings.system_prompt_for(settings.doors.webhook)
         intake = Intake(database)
-        tasks = WebhookTasks(intake, Tasks(database), catalog, prompt, worker)
+        tasks = WebhookTasks(
+            intake, Tasks(database), catalog, prompt, worker, gate=gate, funds=Funds(Purses(database), prices)
+        )
         if worker is not None:
             worker.tidy_with(intake.purge)
         yield House(

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from telefonist.core.admission import Gate
 from telefonist.core.catalog import Catalog, prompt_budget
 from telefonist.core.conversations import message_tokens
+from telefonist.core.funds import Funds
 from telefonist.core.mailbox import Worker
 from telefonist.errors import AuthenticationRequired, Conflict, FieldProblem, InvalidInput, NotFound
 from telefonist.logs import get_logger, message_text
@@ -22,9 +24,19 @@ class WebhookTasks:
     """
 
     def __init__(
-        self, intake: Intake, tasks: Tasks, catalog: Catalog, system_prompt: str, worker: Worker | None = None
+        self,
+        intake: Intake,
+        tasks: Tasks,
+        catalog: Catalog,
+        system_prompt: str,
+        worker: Worker | None = None,
+        *,
+        gate: Gate,
+        funds: Funds,
     ) -> None:
         self._intake = intake
+        self._gate = gate
+        self._funds = funds
         self._tasks = tasks
         self._catalog = catalog
         self._system_tokens = message_tokens(system_prompt) if system_prompt else 0
@@ -44,11 +56,13 @@ class WebhookTasks:
     async def accept(self, task: NewTask, caller: Caller) -> AcceptedTask:
         """Take a task; when this returns it is on disk.
 
-        Raises InvalidInput for a message longer than the model's window, Conflict for a key used with another body, and
-        Unavailable.
+        Raises InvalidInput for a message longer than the model's window, InsufficientCredits when nothing is left to
+        pay an answer with, AccessDenied and RateLimited by the limits of the caller's key, Conflict for an
+        Idempotency-Key used with another body, and Unavailable.
         """
         tokens = message_tokens(task.message)
-        room = prompt_budget(self._catalog.find(task.model)) - self._system_tokens
+        model = self._catalog.find(task.model)
+        room = prompt_budget(model) - self._system_tokens
         if tokens > room:
             problem = FieldProblem(
                 "message_too_long",
@@ -58,6 +72,9 @@ class WebhookTasks:
                 ctx={"tokens": tokens, "limit": room},
             )
             raise InvalidInput([problem])
+        if caller.account_id is not None:
+            await self._gate.admit(caller, model, tokens=tokens + model.hold_output_default)
+            await self._funds.require(caller, model)
         if self._worker is None:
             receipt = await self._intake.accept(task, caller.account_id, tokens, None, key_id=caller.key_id)
         else:

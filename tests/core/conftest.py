@@ -10,16 +10,19 @@ import pytest
 
 from telefonist.channels.address_guard import AddressGuard
 from telefonist.channels.callback import CallbackChannel
+from telefonist.core.admission import Gate
 from telefonist.core.answering import Answerer
 from telefonist.core.catalog import Catalog, prompt_budget
 from telefonist.core.conversations import message_tokens
 from telefonist.core.deliveries import Deliverer, RetrySchedule
+from telefonist.core.funds import Funds
 from telefonist.core.generation import Generator, RetryPolicy
 from telefonist.core.mailbox import Rhythm, Worker
 from telefonist.core.metering import Metering
 from telefonist.core.prices import Prices
 from telefonist.core.tasks import WebhookTasks
 from telefonist.core.webhook_secrets import WebhookSecrets
+from telefonist.memory.local import open_local_memory
 from telefonist.storage.database import Database
 from telefonist.storage.deliveries import Deliveries
 from telefonist.storage.holds import Holds
@@ -27,6 +30,7 @@ from telefonist.storage.intake import Intake
 from telefonist.storage.mailboxes import Mailboxes
 from telefonist.storage.prices import PriceOverrides
 from telefonist.storage.processes import Processes
+from telefonist.storage.purses import Purses
 from telefonist.storage.tasks import Tasks
 from telefonist.storage.turns import Turns
 from telefonist.storage.webhook_secrets import WebhookSecretStore
@@ -153,7 +157,8 @@ async def open_office(
         reserved = message_tokens(system_prompt) if system_prompt else 0
         turns = Turns(database, {entry.name: prompt_budget(entry) - reserved for entry in MODELS})
         generator = Generator(catalog, {"scripted": model}, RetryPolicy(2, 0.01, 0.2))
-        metering = Metering(Holds(database), Prices(PriceOverrides(database)), lambda: processes.id)
+        prices = Prices(PriceOverrides(database))
+        metering = Metering(Holds(database), prices, lambda: processes.id)
         stack.push_async_callback(metering.close)
         answerer = Answerer(worker, turns, generator, metering, system_prompt)
         secrets = WebhookSecrets(WebhookSecretStore(database, "master"), [SECRET])
@@ -163,7 +168,16 @@ async def open_office(
         worker.add(Side.IN, answerer, in_flight)
         worker.add(Side.OUT, deliverer, in_flight)
         worker.on_notice("cancel:", answerer.cancel)
-        tasks = WebhookTasks(Intake(database), Tasks(database), catalog, system_prompt, worker)
+        memory = await stack.enter_async_context(open_local_memory())
+        tasks = WebhookTasks(
+            Intake(database),
+            Tasks(database),
+            catalog,
+            system_prompt,
+            worker,
+            gate=Gate(memory, "1000/minute"),
+            funds=Funds(Purses(database), prices),
+        )
         office = Office(database, tasks, worker, model, processes, mailboxes)
         office.loops.append(asyncio.create_task(worker.run()))
         try:
