@@ -11,8 +11,10 @@ from typing import Literal
 from telefonist.channels.address_guard import AddressGuard
 from telefonist.channels.callback import CallbackChannel
 from telefonist.core.access_tokens import AccessTokens
+from telefonist.core.accounts import Accounts, Registration
 from telefonist.core.admission import Gate
 from telefonist.core.answering import Answerer
+from telefonist.core.api_keys import ApiKeys
 from telefonist.core.catalog import Catalog, prompt_budget
 from telefonist.core.conversations import message_tokens
 from telefonist.core.deliveries import Deliverer, RetrySchedule
@@ -20,8 +22,10 @@ from telefonist.core.funds import Funds
 from telefonist.core.generation import Generator, RetryPolicy
 from telefonist.core.generations import Generations
 from telefonist.core.identification import Identification
+from telefonist.core.logins import Logins
 from telefonist.core.mailbox import Worker
 from telefonist.core.metering import Metering
+from telefonist.core.passwords import Passwords
 from telefonist.core.prices import Prices
 from telefonist.core.tasks import WebhookTasks
 from telefonist.core.webhook_secrets import WebhookSecrets
@@ -31,12 +35,14 @@ from telefonist.memory.base import Memory
 from telefonist.memory.local import open_local_memory
 from telefonist.providers.registry import Providers
 from telefonist.settings import Settings, read_or_make_secret
+from telefonist.storage.accounts import AccountStore
 from telefonist.storage.api_keys import ApiKeyStore
 from telefonist.storage.database import Database
 from telefonist.storage.deliveries import Deliveries
 from telefonist.storage.embedded import EmbeddedPostgres
 from telefonist.storage.holds import Holds
 from telefonist.storage.intake import Intake
+from telefonist.storage.invites import InviteStore
 from telefonist.storage.mailboxes import Mailboxes
 from telefonist.storage.migrate import migrate
 from telefonist.storage.prices import PriceOverrides
@@ -45,8 +51,9 @@ from telefonist.storage.purses import Purses
 from telefonist.storage.sessions import SessionStore
 from telefonist.storage.tasks import Tasks
 from telefonist.storage.turns import Turns
+from telefonist.storage.users import Users
 from telefonist.storage.webhook_secrets import WebhookSecretStore
-from telefonist.types import Side
+from telefonist.types import MICROCREDITS, Side
 
 log = get_logger(__name__)
 
@@ -74,6 +81,9 @@ class House:
     embedded: EmbeddedPostgres | None
     secrets: WebhookSecrets
     identification: Identification
+    accounts: Accounts
+    logins: Logins
+    keys: ApiKeys
     catalog: Catalog
     prices: Prices
     guard: AddressGuard
@@ -117,7 +127,8 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
         await migrate(database)
         guard = AddressGuard(settings.delivery.allowed_networks, allow_loopback=settings.loopback_is_open)
         secrets = WebhookSecrets(WebhookSecretStore(database, master), settings.delivery.signing_secrets)
-        identification = Identification(AccessTokens(master), ApiKeyStore(database), SessionStore(database))
+        tokens, keys, sessions = AccessTokens(master), ApiKeyStore(database), SessionStore(database)
+        identification = Identification(tokens, keys, sessions)
         catalog = Catalog(settings.models, settings.default_model)
         memory = await stack.enter_async_context(_memory(settings, kind))
         prices = Prices(PriceOverrides(database))
@@ -145,12 +156,22 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
         )
         if worker is not None:
             worker.tidy_with(intake.purge)
+            worker.tidy_with(sessions.purge)
+        passwords = Passwords()
+        stack.callback(passwords.close)
+        store, limiter = AccountStore(database), memory.limiter
+        registration = Registration(settings.registration, start=int(settings.start_credits * MICROCREDITS))
         yield House(
             settings=settings,
             database=database,
             embedded=embedded,
             secrets=secrets,
             identification=identification,
+            accounts=Accounts(
+                store, Users(database), InviteStore(database), passwords, identification, limiter, registration
+            ),
+            logins=Logins(store, sessions, passwords, tokens, identification, limiter),
+            keys=ApiKeys(keys, catalog, identification),
             catalog=catalog,
             prices=prices,
             guard=guard,

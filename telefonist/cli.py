@@ -1,4 +1,4 @@
-"""The command line: ``telefonist serve | worker | demo | migrate | models | webhook``."""
+"""The command line: ``telefonist serve | worker | demo | migrate | models | user | webhook``."""
 
 import asyncio
 import sys
@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from telefonist import __version__
-from telefonist.commands import database, models, running, trip, webhook
+from telefonist.commands import database, models, running, trip, user, webhook
 from telefonist.commands.terminal import terminal_language
 from telefonist.errors import TelefonistError
 from telefonist.settings import Settings, load_settings
+from telefonist.types import AccountRole
 
 app = typer.Typer(
     name="telefonist",
@@ -23,6 +24,10 @@ webhook_commands = typer.Typer(
     help="Callbacks: the signing secret, and what could not be delivered.", no_args_is_help=True
 )
 app.add_typer(webhook_commands, name="webhook")
+user_commands = typer.Typer(help="Accounts: administrators, passwords, invites.", no_args_is_help=True)
+app.add_typer(user_commands, name="user")
+
+Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The account's e-mail address.")]
 
 
 Grace = Annotated[
@@ -94,6 +99,40 @@ def redeliver(
 ) -> None:
     """Send everything again that is parked for a receiver."""
     asyncio.run(webhook.redeliver(load_settings(), host))
+
+
+@user_commands.command()
+def create_admin(email: Email) -> None:
+    """Make an administrator: password from TELEFONIST_ADMIN_PASSWORD, or asked for. A known account keeps its own."""
+    asyncio.run(user.create_admin(load_settings(), email))
+
+
+@user_commands.command()
+def reset_password(email: Email) -> None:
+    """Set another password, from TELEFONIST_ADMIN_PASSWORD or asked for; every login of the account ends."""
+    asyncio.run(user.reset_password(load_settings(), email))
+
+
+@user_commands.command()
+def disable(email: Email) -> None:
+    """Shut an account out, with its keys, within five seconds."""
+    asyncio.run(user.disable(load_settings(), email))
+
+
+@user_commands.command()
+def enable(email: Email) -> None:
+    """Let an account in again, with its keys."""
+    asyncio.run(user.enable(load_settings(), email))
+
+
+@user_commands.command()
+def invite(
+    *,
+    role: Annotated[AccountRole, typer.Option(help="What the new account may do.")] = AccountRole.CLIENT,
+    email: Annotated[str | None, typer.Option(help="The only address that may use it.")] = None,
+) -> None:
+    """Print an invite for one registration within a week."""
+    asyncio.run(user.invite(load_settings(), role, email))
 
 
 def _with_grace(settings: Settings, grace: int | None) -> Settings:

@@ -316,6 +316,30 @@ Telefonist is on the line: {url}
         "ru": "Срок действия токена истёк. Обновите его или войдите снова.",
         "en": "The token has expired. Refresh it or log in again.",
     },
+    "user_ask_password": {
+        "ru": "Пароль",
+        "en": "Password",
+    },
+    "user_admin_created": {
+        "ru": "Создана учётная запись администратора: {email}",
+        "en": "An administrator's account was made: {email}",
+    },
+    "user_made_admin": {
+        "ru": "{email} теперь администратор; пароль остался прежним",
+        "en": "{email} is an administrator now; the password is as it was",
+    },
+    "user_password_reset": {
+        "ru": "Пароль сменён, все входы завершены: {email}",
+        "en": "The password was changed, and every login has ended: {email}",
+    },
+    "user_disabled": {
+        "ru": "Учётная запись отключена: {email}",
+        "en": "The account is shut out: {email}",
+    },
+    "user_enabled": {
+        "ru": "Учётная запись снова включена: {email}",
+        "en": "The account is let in again: {email}",
+    },
     "refresh_not_accepted": {
         "ru": "Токен обновления не подходит, истёк или уже использован. Войдите снова.",
         "en": "The refresh token is unknown, has expired or was used before. Log in again.",

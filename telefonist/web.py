@@ -5,7 +5,7 @@ from starlette.types import ASGIApp
 
 from telefonist import __version__
 from telefonist.app import House
-from telefonist.doors import callback_probe, documentation, health, openai_api, openai_errors, webhook
+from telefonist.doors import accounts, callback_probe, documentation, health, keys, openai_api, openai_errors, webhook
 from telefonist.doors.auth import Authentication
 from telefonist.doors.errors import install_error_handlers
 from telefonist.doors.local_access import AccessPolicy
@@ -39,6 +39,8 @@ def build_web(house: House) -> ASGIApp:
     for routes in (
         webhook.router(accept, house.tasks, authentication, limiter, rate_limit),
         openai_api.router(model_api),
+        accounts.router(authentication, house.accounts, house.logins),
+        keys.router(authentication, house.keys, house.secrets, limiter),
         callback_probe.router(policy, limiter, rate_limit),
         health.router(__version__, house.check),
         documentation.router(),

@@ -15,6 +15,7 @@ from telefonist.errors import AccessDenied, Conflict, FieldProblem, InvalidInput
 from telefonist.memory.base import RateLimiter, enforce
 from telefonist.storage.accounts import AccountStore
 from telefonist.storage.invites import InviteStore
+from telefonist.storage.users import Users
 from telefonist.types import Account, AccountRole, utc_now
 
 REGISTRATIONS = "100/hour"
@@ -38,6 +39,7 @@ class Accounts:
     def __init__(
         self,
         store: AccountStore,
+        users: Users,
         invites: InviteStore,
         passwords: Passwords,
         identification: Identification,
@@ -45,6 +47,7 @@ class Accounts:
         registration: Registration,
     ) -> None:
         self._store = store
+        self._users = users
         self._invites = invites
         self._passwords = passwords
         self._identification = identification
@@ -80,10 +83,7 @@ class Accounts:
     async def make_admin(self, email: str) -> Account | None:
         """Make an account that is there an administrator's; None where there is none. Raises InvalidInput."""
         stored = await self._store.find(email_address(email))
-        if stored is not None:
-            await self._store.set_role(stored.account.id, AccountRole.ADMIN, actor=None)
-            self._identification.forget(stored.account.id)
-        return stored.account if stored else None
+        return None if stored is None else await self._change(stored.account, role=AccountRole.ADMIN)
 
     async def create_admin(self, email: str, password: str) -> Account:
         """Make an account for an administrator; raises InvalidInput and Conflict."""
@@ -102,16 +102,12 @@ class Accounts:
         self._identification.forget(account.id)
 
     async def disable(self, email: str) -> None:
-        """Shut an account out, with its keys; raises InvalidInput and NotFound."""
-        account = await self.find(email)
-        await self._store.disable(account.id, actor=None)
-        self._identification.forget(account.id)
+        """Shut an account out, with its keys; raises InvalidInput, NotFound, and Conflict for the last admin."""
+        await self._change(await self.find(email), disabled=True)
 
     async def enable(self, email: str) -> None:
         """Let an account in again; raises InvalidInput and NotFound."""
-        account = await self.find(email)
-        await self._store.enable(account.id, actor=None)
-        self._identification.forget(account.id)
+        await self._change(await self.find(email), disabled=False)
 
     async def find(self, email: str) -> Account:
         """Give the account of an address; raises InvalidInput and NotFound."""
@@ -132,6 +128,13 @@ class Accounts:
         invite = secrets.token_urlsafe(32)
         await self._invites.create(_digest(invite), role, email, utc_now() + INVITE_LIFE, created_by=None)
         return invite
+
+    async def _change(
+        self, account: Account, *, role: AccountRole | None = None, disabled: bool | None = None
+    ) -> Account:
+        changed = await self._users.change(account.id, role, disabled, None)
+        self._identification.forget(account.id)
+        return changed.account
 
 
 def require_password(password: str, field: str) -> None:

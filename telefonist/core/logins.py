@@ -22,6 +22,7 @@ from telefonist.logs import get_logger
 from telefonist.memory.base import RateLimiter, enforce
 from telefonist.storage.accounts import AccountStore, StoredLogin
 from telefonist.storage.sessions import SessionStore
+from telefonist.types import Caller
 
 log = get_logger(__name__)
 
@@ -89,24 +90,25 @@ class Logins:
             raise CredentialsRefused("refresh_not_accepted")
         return self._pair(session.account_id, session.id, successor)
 
-    async def logout(self, account_id: UUID, session_id: UUID) -> None:
-        """End a session; its access token is refused at once here, and elsewhere within five seconds."""
-        await self._sessions.revoke(session_id)
-        self._identification.forget(account_id)
+    async def logout(self, person: Caller) -> None:
+        """End the session of who has logged in; its access token is refused here at once, elsewhere within 5 s."""
+        assert person.session_id is not None, "only a login can be ended"  # noqa: S101
+        await self._sessions.revoke(person.session_id)
+        self._identification.forget(person.payer)
 
-    async def change_password(self, account_id: UUID, session_id: UUID, current: str, new: str, address: str) -> None:
-        """Change a password; of the account's sessions only the one that asks goes on.
+    async def change_password(self, person: Caller, current: str, new: str) -> None:
+        """Change the password of who has logged in; of the account's sessions only this one goes on.
 
         Raises AccessDenied where ``current`` is not the password, InvalidInput, RateLimited and Unavailable.
         """
         require_password(new, "new_password")
-        async with self._limited(str(account_id), address):
-            stored = await self._accounts.get(account_id)
+        async with self._limited(str(person.payer), person.address):
+            stored = await self._accounts.get(person.payer)
             if not await self._passwords.matches(current, None if stored is None else stored.password):
                 raise AccessDenied("current_password_wrong")
         hashed = await self._passwords.hash(new)
-        await self._accounts.set_password(account_id, hashed, actor=account_id, keep_session=session_id)
-        self._identification.forget(account_id)
+        await self._accounts.set_password(person.payer, hashed, actor=person.payer, keep_session=person.session_id)
+        self._identification.forget(person.payer)
 
     async def _find(self, email: str) -> StoredLogin | None:
         try:

@@ -1,11 +1,34 @@
 """Who knocks: an account that shows a key or an access token, or a caller without one."""
 
+from typing import Any
+
+from fastapi import Depends
+from fastapi.security import HTTPBearer, OAuth2PasswordBearer
 from starlette.requests import HTTPConnection
 
 from telefonist.core.identification import Identification
 from telefonist.doors.local_access import AccessPolicy, language_of
 from telefonist.errors import AccessDenied, AuthenticationRequired, CredentialsRefused
 from telefonist.types import AccountRole, Caller
+
+_LOGIN = Depends(
+    OAuth2PasswordBearer(
+        tokenUrl="auth/login",
+        scheme_name="login",
+        description="E-mail address and password; the token that comes back is good for 15 minutes.",
+        auto_error=False,
+    )
+)
+_KEY = Depends(HTTPBearer(scheme_name="key", description="An API key (tf-…) or an access token.", auto_error=False))
+
+NEEDS_LOGIN = (_LOGIN,)
+"""Dependencies of routes that want a login: they tell the API's description so, and decide nothing."""
+
+NEEDS_ACCOUNT = (_LOGIN, _KEY)
+"""The same of routes that a key opens too."""
+
+MAY_BE_ANONYMOUS: dict[str, Any] = {"security": [{}]}
+"""What stands in the description of a route beside these where a caller may do without: its ``openapi_extra``."""
 
 
 class Authentication:
@@ -32,6 +55,12 @@ class Authentication:
         if len(shown) > 1 or scheme.lower() != "bearer" or not credential:
             raise CredentialsRefused
         return await self._identification.identify(credential, self.policy.address(request), language_of(request))
+
+    async def account(self, request: HTTPConnection) -> Caller:
+        """Tell who calls, who must have an account, by key or by token; raises as ``caller`` does."""
+        if "authorization" not in request.headers:
+            raise AuthenticationRequired("account_needed")
+        return await self.caller(request)
 
     async def person(self, request: HTTPConnection) -> Caller:
         """Tell who calls, who must have logged in: programs with a key do not manage accounts.

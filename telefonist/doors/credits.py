@@ -6,6 +6,7 @@ so that nobody ever sees 0.30000000000000004.
 
 from decimal import Decimal
 from typing import Annotated, Any
+from uuid import UUID
 
 import orjson
 from pydantic import BaseModel, BeforeValidator, PlainSerializer, WithJsonSchema
@@ -54,6 +55,10 @@ def _price(value: Any) -> int:
     return _microcredits(value, 0, LARGEST_PRICE)
 
 
+def _budget(value: Any) -> int:
+    return _microcredits(value, 0, LARGEST_AMOUNT)
+
+
 def _schema(**limits: Any) -> WithJsonSchema:
     return WithJsonSchema({"type": "number", **limits})
 
@@ -70,6 +75,11 @@ PriceInput = Annotated[
 ]
 """Credits for 1000 tokens that somebody asks for."""
 
+Budget = Annotated[
+    int, BeforeValidator(_budget), _schema(minimum=0, maximum=LARGEST_AMOUNT, multipleOf=0.000001, examples=[50])
+]
+"""What may be spent in all that somebody asks for."""
+
 Credits = Annotated[
     int, PlainSerializer(lambda amount: orjson.Fragment(format_credits(amount))), _schema(examples=[99.999864])
 ]
@@ -78,5 +88,11 @@ Credits = Annotated[
 
 def json_response(document: BaseModel, status: int = 200) -> Response:
     """Answer with a document that has amounts in it, each exact to the last digit."""
-    content = orjson.dumps(document.model_dump(by_alias=True), option=orjson.OPT_UTC_Z)
+    content = orjson.dumps(document.model_dump(by_alias=True), default=_plain, option=orjson.OPT_UTC_Z)
     return Response(content, status, media_type="application/json")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, UUID):  # asyncpg's are a class of their own, which orjson does not know
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is no JSON")

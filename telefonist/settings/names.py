@@ -18,7 +18,6 @@ PLANNED: Mapping[str, Collection[str]] = {
         "TELEGRAM_API_BASE",
         "TELEGRAM_OPERATOR_GROUP_ID",
     ),
-    "accounts": ("TELEFONIST_REGISTRATION", "TELEFONIST_START_CREDITS", "TELEFONIST_ADMIN_PASSWORD"),
 }
 """Names that are reserved for what is not built yet: they never stop the start, and a note says they do nothing."""
 

@@ -1,5 +1,6 @@
 """Every setting there is: its type, limits, default, its name in the environment and its place in telefonist.toml."""
 
+from decimal import Decimal
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -9,6 +10,7 @@ from pydantic import ByteSize, Field, model_validator
 from telefonist.settings.declaration import Setting, Table
 from telefonist.settings.values import (
     BaseUrl,
+    Credits,
     Headers,
     Host,
     Integer,
@@ -236,6 +238,22 @@ class Options(Table):
     trusted_proxies: Annotated[
         Networks, Setting("a network such as 10.0.0.0/8 or fd00::/8", ["10.0.0.0/8"], "TELEFONIST_TRUSTED_PROXIES")
     ] = ()
+    registration: Annotated[
+        Literal["open", "invite", "closed"],
+        LowerCase,
+        Setting("open, invite or closed", "invite", "TELEFONIST_REGISTRATION"),
+    ] = "open"
+    """Who may make an account: anybody, whoever has an invite, or nobody."""
+    start_credits: Annotated[
+        Credits,
+        Setting("a number of credits from 0 to 1000000 with at most six decimals", 10, "TELEFONIST_START_CREDITS"),
+    ] = Decimal(0)
+    """Credits that a new account begins with."""
+    admin_password: Annotated[
+        str | None,
+        Setting("a password of 8 to 256 characters", "...", "TELEFONIST_ADMIN_PASSWORD", in_file=False, secret=True),
+    ] = None
+    """Read by ``telefonist user create-admin`` and ``reset-password`` alone."""
     grace: Annotated[Seconds, Setting("a time in seconds", 20, "TELEFONIST_GRACE")] = 20
     """Seconds that work under way gets to finish when the service is told to stop."""
     system_prompt: Annotated[str, Setting("a text", "You are a helpful assistant.", "TELEFONIST_SYSTEM_PROMPT")] = ""

@@ -272,4 +272,7 @@ SigningSecrets = Annotated[
 ]
 Headers = Annotated[Mapping[str, str], BeforeValidator(_headers)]
 Price = Annotated[int, BeforeValidator(microcredits)]
+Credits = Annotated[
+    Decimal, Field(ge=0, le=MAX_PRICE, decimal_places=6, allow_inf_nan=False), BeforeValidator(_not_a_boolean)
+]
 LowerCase = BeforeValidator(_lower)

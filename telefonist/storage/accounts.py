@@ -1,11 +1,10 @@
-"""Accounts: each is made together with its balance, and what is changed about one is audited with the change."""
+"""Accounts as they are made, and as whoever logs in is compared with them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, null, select, update
+from sqlalchemy import Row, Select, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,7 +12,7 @@ from telefonist.errors import AccessDenied, Conflict
 from telefonist.storage import audit, invites, sessions
 from telefonist.storage.database import Database
 from telefonist.storage.schema import accounts, balances, ledger
-from telefonist.types import Account, AccountRole, Balance, Json, LedgerKind, new_id
+from telefonist.types import Account, AccountRole, LedgerKind, new_id
 
 START_CREDITS = "start credits"
 """The reason in the ledger of what a new account is given."""
@@ -28,7 +27,7 @@ class StoredLogin:
 
 
 class AccountStore:
-    """Makes, finds and changes accounts."""
+    """Makes and finds accounts, each together with its balance, and keeps their passwords."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -82,54 +81,14 @@ class AccountStore:
         """Find an account by its id."""
         return await self._one(accounts.c.id == account_id)
 
-    async def page(
-        self, *, search: str = "", before: UUID | None = None, limit: int = 50
-    ) -> Sequence[tuple[Account, Balance]]:
-        """List accounts with their balances, the newest first; those that the service keeps for itself are left out.
-
-        ``search`` is a part of the address, ``before`` the id of the last account of the page before.
-        """
-        query = (
-            select(accounts, balances.c.balance, balances.c.held)
-            .join(balances, balances.c.account_id == accounts.c.id)
-            .where(accounts.c.email.is_not(None))
-            .order_by(accounts.c.id.desc())
-            .limit(limit)
-        )
-        if search:
-            query = query.where(accounts.c.email.contains(search.lower(), autoescape=True))
-        if before is not None:
-            query = query.where(accounts.c.id < before)
-        async with self._database.begin() as connection:
-            rows = (await connection.execute(query)).all()
-        return [(_account(row), Balance(row.balance, row.held)) for row in rows]
-
     async def set_password(
         self, account_id: UUID, password: str, *, actor: UUID | None, keep_session: UUID | None = None
     ) -> None:
         """Store another password's hash, and end every session but one: whoever knew the old one is out."""
         async with self._database.begin() as connection:
-            await _change(connection, account_id, {"password": password}, "account.password_changed", actor)
+            await connection.execute(update(accounts).where(accounts.c.id == account_id).values(password=password))
+            await audit.append(connection, actor, "account.password_changed", str(account_id))
             await sessions.revoke_all(connection, account_id, keep_session)
-
-    async def set_role(self, account_id: UUID, role: AccountRole, *, actor: UUID | None) -> None:
-        """Give an account another role."""
-        async with self._database.begin() as connection:
-            await _change(
-                connection, account_id, {"role": role.value}, "account.role_changed", actor, {"role": role.value}
-            )
-
-    async def disable(self, account_id: UUID, *, actor: UUID | None) -> None:
-        """Shut an account out: its sessions end, its keys wait for it to be enabled."""
-        async with self._database.begin() as connection:
-            since = func.coalesce(accounts.c.disabled_at, func.now())
-            await _change(connection, account_id, {"disabled_at": since}, "account.disabled", actor)
-            await sessions.revoke_all(connection, account_id)
-
-    async def enable(self, account_id: UUID, *, actor: UUID | None) -> None:
-        """Let an account in again."""
-        async with self._database.begin() as connection:
-            await _change(connection, account_id, {"disabled_at": null()}, "account.enabled", actor)
 
     async def _one(self, which: Any) -> StoredLogin | None:
         query: Select[Any] = select(accounts).where(which)
@@ -152,18 +111,6 @@ async def _open_balance(connection: AsyncConnection, account_id: UUID, start: in
                 reason=START_CREDITS,
             )
         )
-
-
-async def _change(
-    connection: AsyncConnection,
-    account_id: UUID,
-    values: Json,
-    action: str,
-    actor: UUID | None,
-    details: Json | None = None,
-) -> None:
-    await connection.execute(update(accounts).where(accounts.c.id == account_id).values(**values))
-    await audit.append(connection, actor, action, str(account_id), details)
 
 
 def _account(row: Row[Any]) -> Account:

@@ -123,8 +123,6 @@ def test_a_name_that_two_upstreams_offer_belongs_to_the_first(folder: Folder) ->
         ({"URL_GPT": "http://h/v1/chat/completions"}, "URL_GPT has no effect without API_KEY"),
         ({"AUTH_CREDENTIALS": "x", "SCOPE": "y"}, "AUTH_CREDENTIALS, SCOPE: GigaChat is not part of this version yet"),
         ({"TELEGRAM_BOT_TOKEN": "x"}, "TELEGRAM_BOT_TOKEN: the Telegram bot is not part of this version yet"),
-        ({"TELEFONIST_START_CREDITS": "5"}, "TELEFONIST_START_CREDITS: accounts is not part of this version yet"),
-        ({"TELEFONIST_ADMIN_PASSWORD_FILE": "x"}, "TELEFONIST_ADMIN_PASSWORD: "),
         ({"REDIS_PORT": "6379"}, "REDIS_PORT has no effect without REDIS_HOST"),
     ],
 )

@@ -28,6 +28,7 @@ IN_PLACE_OF_BLANKS = {
     "DATABASE_URL": "postgresql://u:p@h/d",
     "OPENAI_API_KEY": "sk-2",
     "OPENROUTER_API_KEY": "sk-3",
+    "TELEFONIST_ADMIN_PASSWORD": "p" * 8,
     "TELEFONIST_CALLBACK_HEADERS": "Authorization: x",
     "TELEFONIST_SECRET": "s" * 32,
     "TELEFONIST_WEBHOOK_SECRET": "whsec_" + "A" * 32,
