@@ -11,7 +11,7 @@ import orjson
 from telefonist.errors import ProviderFailed, ProviderRejectedRequest
 from telefonist.providers.demo_embedding import DIMENSIONS, MOST_DIMENSIONS, as_base64, vector_of
 from telefonist.providers.demo_replies import reply
-from telefonist.providers.openai_wire import estimate_input, estimate_prompt
+from telefonist.providers.openai_text import estimate_input, estimate_prompt
 from telefonist.types import (
     ChatRequest,
     Completion,
@@ -146,7 +146,7 @@ def _delta(envelope: Json, delta: Json, finish_reason: str | None = None) -> Del
 
 def _usage(request: ChatRequest, text: str) -> Usage:
     """Count four bytes to a token: there is no other tokenizer whose count this could estimate."""
-    return Usage(estimate_prompt(request), estimate_tokens(text))
+    return Usage(estimate_prompt(request.messages, request.options), estimate_tokens(text))
 
 
 def _usage_body(usage: Usage) -> Json:

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from telefonist.providers import demo_memory
 from telefonist.providers.demo_memory import NAME, Fact
-from telefonist.providers.openai_wire import plain_text
+from telefonist.providers.openai_text import plain_text
 from telefonist.texts import language_of, render
 from telefonist.types import Json, Language
 

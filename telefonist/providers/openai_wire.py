@@ -10,6 +10,7 @@ from typing import Any, TypeGuard
 import orjson
 
 from telefonist.errors import ProviderFailed, ProviderProtocolError
+from telefonist.providers.openai_text import estimate_input, estimate_prompt, plain_text, written
 from telefonist.types import ChatRequest, Completion, Delta, EmbeddingRequest, Embeddings, Json, Usage, estimate_tokens
 
 _MOST_TOKENS = 1_000_000_000
@@ -57,7 +58,8 @@ def read_completion(provider: str, request: ChatRequest, body: dict[str, Any]) -
         text=plain_text(first["message"].get("content")),
         model=model if isinstance(model, str) and model else request.model,
         finish_reason=reason if isinstance(reason, str) and reason else "stop",
-        usage=read_usage(body.get("usage")) or Usage(estimate_prompt(request), estimate_tokens(wrote), estimated=True),
+        usage=read_usage(body.get("usage"))
+        or Usage(estimate_prompt(request.messages, request.options), estimate_tokens(wrote), estimated=True),
         body=body,
         written=wrote,
     )
@@ -155,46 +157,6 @@ def read_usage(usage: object) -> Usage | None:
     return Usage(prompt, completion or 0, min(cached, prompt) if _is_count(cached) else 0)
 
 
-def estimate_input(given: object) -> int:
-    """Estimate the tokens of what is to be embedded: a text, tokens, or a list of either."""
-    items = given if isinstance(given, list) else [given]
-    return sum(
-        estimate_tokens(item) if isinstance(item, str) else len(item) if isinstance(item, list) else 1 for item in items
-    )
-
-
-def plain_text(content: object) -> str:
-    """Flatten a message's content, which is a string, null or a list of parts, to its text."""
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        return ""
-    return "".join(part["text"] for part in content if isinstance(part, Mapping) and isinstance(part.get("text"), str))
-
-
-def written(message: object) -> str:
-    """Give everything in a message, or in what a chunk adds to one, that a model wrote (or reads) as text.
-
-    Of a call that is its name and arguments. Reasoning goes by two names; where both are sent they say the same.
-    """
-    if not isinstance(message, Mapping):
-        return ""
-    pieces = [plain_text(message.get("content"))]
-    pieces.append(plain_text(message.get("reasoning_content") or message.get("reasoning")))
-    pieces.append(plain_text(message.get("refusal")))
-    calls = message.get("tool_calls")
-    pieces.extend(map(_call, calls if isinstance(calls, list) else ()))
-    pieces.append(_call({"function": message.get("function_call")}))
-    return "".join(pieces)
-
-
-def _call(call: object) -> str:
-    said = (call.get("function") or call.get("custom")) if isinstance(call, Mapping) else None
-    if not isinstance(said, Mapping):
-        return ""
-    return "".join([plain_text(said.get(key)) for key in ("name", "arguments", "input")])
-
-
 def _only_text(chunk: dict[str, Any]) -> str | None:
     """Give the text of the usual chunk, which adds text to choice 0 and does nothing else; None for any other."""
     choices = chunk.get("choices")
@@ -218,12 +180,3 @@ def _refuse_error_finish(provider: str, reason: object) -> None:
     """OpenRouter marks a generation that failed half-way with this reason."""
     if reason == "error":
         raise ProviderFailed(provider, status=200, reason='the generation ended with finish_reason "error"')
-
-
-def estimate_prompt(request: ChatRequest) -> int:
-    """Estimate the prompt's tokens from its texts, calls and tool definitions; images and sounds are not counted."""
-    texts = [written(message) for message in request.messages]
-    tools = request.options.get("tools")
-    if tools:
-        texts.append(orjson.dumps(tools, default=dict).decode())
-    return estimate_tokens("".join(texts))

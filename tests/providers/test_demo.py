@@ -240,12 +240,13 @@ def test_a_hostile_message_does_not_hold_the_process_up(start: str, piece: str) 
     assert time.process_time() - started < 0.5
 
 
-async def test_a_whole_answer_comes_at_once_with_estimated_usage(demo: DemoProvider) -> None:
+async def test_a_whole_answer_comes_at_once_with_its_usage(demo: DemoProvider) -> None:
     request = asking("demo", "Привет")
     completion = await demo.complete(request)
     assert completion.text == reply(request.messages)
     assert completion.usage == Usage(
-        estimate_tokens("You are a helpful assistant.Привет"), estimate_tokens(completion.text)
+        estimate_tokens("You are a helpful assistant.") + estimate_tokens("Привет") + 2 * 4 + 3,
+        estimate_tokens(completion.text),
     )
     assert completion.body["object"] == "chat.completion"
     assert completion.body["choices"][0]["message"]["content"] == completion.text

@@ -12,6 +12,8 @@ from tests.fakes.openai_upstream import FakeOpenAI, answer, events, reply
 from tests.providers.asking import ask
 from tests.providers.conftest import MakeProvider
 
+FRAME = 4 + 3
+"""Tokens around one message, and before its answer."""
 CALL: dict[str, Any] = {
     "id": "call_1",
     "type": "function",
@@ -110,7 +112,7 @@ async def test_usage_that_is_missing_or_makes_no_sense_is_estimated_from_the_byt
     upstream: FakeOpenAI, provider: Provider, usage: dict[str, Any] | None
 ) -> None:
     upstream.script(answer("Маяк", usage=usage))
-    assert (await provider.complete(ask("12345"))).usage == Usage(2, 2, estimated=True)
+    assert (await provider.complete(ask("12345"))).usage == Usage(2 + FRAME, 2, estimated=True)
 
 
 async def test_the_estimate_counts_what_the_model_wrote_besides_text(upstream: FakeOpenAI, provider: Provider) -> None:
@@ -119,15 +121,15 @@ async def test_the_estimate_counts_what_the_model_wrote_besides_text(upstream: F
     assert usage.completion_tokens == estimate_tokens(CALL["function"]["name"] + CALL["function"]["arguments"])
 
 
-async def test_the_estimate_of_a_prompt_counts_texts_and_tools_but_no_pictures(
+async def test_the_estimate_of_a_prompt_counts_texts_and_tools_and_takes_pictures_at_a_fixed_number(
     upstream: FakeOpenAI, provider: Provider
 ) -> None:
     upstream.default = answer(usage=None)
     parts = [{"type": "text", "text": "12345678"}, {"type": "image_url", "image_url": {"url": "data:" + "x" * 9000}}]
     request = ChatRequest("gpt-4", [{"role": "user", "content": parts}])
-    assert (await provider.complete(request)).usage.prompt_tokens == 2
+    assert (await provider.complete(request)).usage.prompt_tokens == 2 + 765 + FRAME
     with_tools = ChatRequest("gpt-4", request.messages, {"tools": [{"type": "function"}]})
-    assert (await provider.complete(with_tools)).usage.prompt_tokens == 8
+    assert (await provider.complete(with_tools)).usage.prompt_tokens == 8 + 765 + FRAME
 
 
 @pytest.mark.parametrize(("text", "tokens"), [("", 0), ("a", 1), ("abcd", 1), ("abcde", 2), ("маяк", 2), ("\ud800", 1)])
