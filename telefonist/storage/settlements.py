@@ -124,7 +124,7 @@ def _settlement_columns(settlements: Sequence[Settlement]) -> list[list[object]]
         [settlement.first_token_ms for settlement in settlements],
         [generation.started_at for generation in generations],
         [generation.hold > 0 for generation in generations],
-        [new_id() for _ in settlements],
+        [new_id() if settlement.charge else None for settlement in settlements],
     ]
 
 
