@@ -304,6 +304,10 @@ Telefonist is on the line: {url}
         "ru": "Пользователь {user} не найден.",
         "en": "User {user} was not found.",
     },
+    "invite_not_found": {
+        "ru": "Приглашение {invite} не найдено или уже использовано.",
+        "en": "Invite {invite} was not found, or is used already.",
+    },
     "last_admin": {
         "ru": "Это последний администратор. Сначала сделайте администратором кого-то ещё.",
         "en": "This is the last administrator. Make somebody else an administrator first.",

@@ -5,12 +5,28 @@ from starlette.types import ASGIApp
 
 from telefonist import __version__
 from telefonist.app import House
-from telefonist.doors import accounts, callback_probe, documentation, health, keys, openai_api, openai_errors, webhook
+from telefonist.doors import (
+    accounts,
+    admin,
+    admin_invites,
+    billing,
+    callback_probe,
+    documentation,
+    health,
+    keys,
+    openai_api,
+    openai_errors,
+    webhook,
+)
 from telefonist.doors.auth import Authentication
 from telefonist.doors.errors import install_error_handlers
 from telefonist.doors.local_access import AccessPolicy
 from telefonist.doors.middleware import RequestMiddleware
 from telefonist.doors.thin import ThinRoutes
+from telefonist.storage.audit import AuditLog
+from telefonist.storage.ledger import Ledger
+from telefonist.storage.usage import UsageReports
+from telefonist.storage.users import Users
 
 
 def build_web(house: House) -> ASGIApp:
@@ -28,6 +44,7 @@ def build_web(house: House) -> ASGIApp:
     accept = webhook.acceptor(house.tasks, authentication, limiter, house.guard, rate_limit)
     assert house.generations is not None, "commands serve no web"  # noqa: S101
     model_api = openai_api.OpenAIDoor(house.generations, house.catalog, house.prices, authentication)
+    ledger, usage = Ledger(house.database), UsageReports(house.database)
     app = FastAPI(
         title="Telefonist",
         version=__version__,
@@ -41,6 +58,18 @@ def build_web(house: House) -> ASGIApp:
         openai_api.router(model_api),
         accounts.router(authentication, house.accounts, house.logins),
         keys.router(authentication, house.keys, house.secrets, limiter),
+        billing.router(authentication, ledger, usage),
+        admin.router(
+            authentication,
+            house.identification,
+            house.catalog,
+            Users(house.database),
+            ledger,
+            house.prices,
+            usage,
+            AuditLog(house.database),
+        ),
+        admin_invites.router(authentication, house.accounts),
         callback_probe.router(policy, limiter, rate_limit),
         health.router(__version__, house.check),
         documentation.router(),

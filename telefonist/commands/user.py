@@ -51,7 +51,8 @@ async def invite(settings: Settings, role: AccountRole, email: str | None) -> No
     """Print an invite and nothing else, so that a script can take it."""
     configure_logging("warning")
     async with open_house(settings, "command") as house:
-        say(await house.accounts.invite(role, email))
+        _, code = await house.accounts.invite(role, email)
+        say(code)
 
 
 def _password(settings: Settings) -> str:

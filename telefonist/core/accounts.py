@@ -1,7 +1,7 @@
 """Accounts: who may make one, and what whoever runs the service does with them."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -16,7 +16,7 @@ from telefonist.memory.base import RateLimiter, enforce
 from telefonist.storage.accounts import AccountStore
 from telefonist.storage.invites import InviteStore
 from telefonist.storage.users import Users
-from telefonist.types import Account, AccountRole, utc_now
+from telefonist.types import Account, AccountRole, Invite, utc_now
 
 REGISTRATIONS = "100/hour"
 """Accounts that may be made from one client network."""
@@ -116,8 +116,8 @@ class Accounts:
             raise NotFound("account_not_found", account=email)
         return stored.account
 
-    async def invite(self, role: AccountRole, email: str | None) -> str:
-        """Make an invite, good once within INVITE_LIFE, and give it: it is stored as a digest only.
+    async def invite(self, role: AccountRole, email: str | None, created_by: UUID | None = None) -> tuple[Invite, str]:
+        """Make an invite, good once within INVITE_LIFE, and give its code beside it: only a digest of that is stored.
 
         Raises InvalidInput, and Conflict where the address has an account already.
         """
@@ -125,9 +125,18 @@ class Accounts:
             email = email_address(email)
             if await self._store.find(email):
                 raise Conflict("email_taken", email=email)
-        invite = secrets.token_urlsafe(32)
-        await self._invites.create(_digest(invite), role, email, utc_now() + INVITE_LIFE, created_by=None)
-        return invite
+        code = secrets.token_urlsafe(32)
+        invite = await self._invites.create(_digest(code), role, email, utc_now() + INVITE_LIFE, created_by)
+        return invite, code
+
+    async def invites(self, before: UUID | None, limit: int) -> Sequence[Invite]:
+        """List invites, the newest first, from the id ``before`` on (exclusive)."""
+        return await self._invites.page(before, limit)
+
+    async def withdraw_invite(self, invite_id: UUID, actor_id: UUID | None) -> None:
+        """Take an invite back; raises NotFound where there is none that nobody has used."""
+        if not await self._invites.withdraw(invite_id, actor_id):
+            raise NotFound("invite_not_found", invite=invite_id)
 
     async def _change(
         self, account: Account, *, role: AccountRole | None = None, disabled: bool | None = None

@@ -14,12 +14,15 @@ from telefonist.core.prices import Prices
 from telefonist.doors.admin_documents import (
     AuditPage,
     BalanceChange,
+    Cursor,
+    Limit,
     OneLine,
     PriceChange,
     PriceDocument,
     UserChange,
     UserDocument,
     UserPage,
+    admin_refusals,
     audit_document,
     price_document,
     user_document,
@@ -27,18 +30,12 @@ from telefonist.doors.admin_documents import (
 from telefonist.doors.auth import NEEDS_LOGIN, Authentication
 from telefonist.doors.billing import LedgerEntryDocument
 from telefonist.doors.credits import json_response
-from telefonist.doors.refusals import Responses, refusals
 from telefonist.doors.usage_reports import USAGE_RESPONSE, WRONG_PERIOD, First, Format, Last, period, usage_response
 from telefonist.errors import (
-    AccessDenied,
-    AuthenticationRequired,
     Conflict,
-    CredentialsRefused,
     FieldProblem,
     InvalidInput,
     NotFound,
-    TelefonistError,
-    Unavailable,
 )
 from telefonist.storage.audit import AuditLog
 from telefonist.storage.ledger import Ledger
@@ -49,8 +46,6 @@ from telefonist.types import AccountRole, Caller, Model
 LONGEST_KEY = 512
 """Characters of an Idempotency-Key."""
 
-Cursor = Annotated[UUID | None, Query(description="next_cursor of the page before")]
-Limit = Annotated[int, Query(ge=1, le=200)]
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -61,17 +56,6 @@ IdempotencyKey = Annotated[
         description="Printable ASCII; the same key for the same user gives the same entry for ever.",
     ),
 ]
-
-
-def _refused(*errors: TelefonistError) -> Responses:
-    return refusals(
-        AuthenticationRequired("login_required"),
-        CredentialsRefused(),
-        AccessDenied("admin_required"),
-        AccessDenied("login_not_a_key"),
-        *errors,
-        Unavailable(seconds=2),
-    )
 
 
 def _wrong(kind: str, where: tuple[str, ...], text: str, given: object) -> InvalidInput:
@@ -109,7 +93,9 @@ def router(
     routes = APIRouter(prefix="/admin", tags=["Administration"], dependencies=[*NEEDS_LOGIN, Depends(admin)])
     Admin = Annotated[Caller, Depends(admin)]  # noqa: N806  a type
 
-    @routes.get("/users", response_model=UserPage, responses=_refused(WRONG_LIMIT), summary="Users, the newest first")
+    @routes.get(
+        "/users", response_model=UserPage, responses=admin_refusals(WRONG_LIMIT), summary="Users, the newest first"
+    )
     async def list_users(
         search: Annotated[OneLine, Query(max_length=320, description="A part of the address")] = "",
         role: AccountRole | None = None,
@@ -124,14 +110,14 @@ def router(
             )
         )
 
-    @routes.get("/users/{user_id}", response_model=UserDocument, responses=_refused(NO_USER), summary="One user")
+    @routes.get("/users/{user_id}", response_model=UserDocument, responses=admin_refusals(NO_USER), summary="One user")
     async def show_user(user_id: UUID) -> Response:
         return json_response(user_document(await users.get(user_id)))
 
     @routes.patch(
         "/users/{user_id}",
         response_model=UserDocument,
-        responses=_refused(NO_USER, Conflict("last_admin"), WRONG_CHANGE),
+        responses=admin_refusals(NO_USER, Conflict("last_admin"), WRONG_CHANGE),
         summary="Give a user another role, shut them out or let them in",
     )
     async def change_user(user_id: UUID, change: UserChange, caller: Admin) -> Response:
@@ -143,7 +129,7 @@ def router(
         "/users/{user_id}/balance",
         status_code=201,
         response_model=LedgerEntryDocument,
-        responses=_refused(
+        responses=admin_refusals(
             NO_USER,
             Conflict("idempotency_conflict"),
             Conflict("balance_out_of_range", limit="1000000000000"),
@@ -160,7 +146,7 @@ def router(
     @routes.put(
         "/models/{name:path}/price",
         response_model=PriceDocument,
-        responses=_refused(NO_MODEL, WRONG_PRICE),
+        responses=admin_refusals(NO_MODEL, WRONG_PRICE),
         summary="Set a model's price above the one of the settings",
     )
     async def set_price(name: str, change: PriceChange, caller: Admin) -> Response:
@@ -171,7 +157,7 @@ def router(
     @routes.delete(
         "/models/{name:path}/price",
         response_model=PriceDocument,
-        responses=_refused(NO_MODEL),
+        responses=admin_refusals(NO_MODEL),
         summary="Let the price of the settings apply again",
     )
     async def reset_price(name: str, caller: Admin) -> Response:
@@ -186,7 +172,7 @@ def router(
     @routes.get(
         "/usage",
         response_model=None,
-        responses=USAGE_RESPONSE | _refused(WRONG_PERIOD),
+        responses=USAGE_RESPONSE | admin_refusals(WRONG_PERIOD),
         summary="What everybody used, or one account, by day and model",
     )
     async def usage(
@@ -201,7 +187,10 @@ def router(
         return usage_response(request, days, rows, wanted)
 
     @routes.get(
-        "/audit", response_model=AuditPage, responses=_refused(WRONG_LIMIT), summary="Who changed what, newest first"
+        "/audit",
+        response_model=AuditPage,
+        responses=admin_refusals(WRONG_LIMIT),
+        summary="Who changed what, newest first",
     )
     async def list_audit(cursor: Cursor = None, limit: Limit = 50) -> Response:
         page = await audit.entries(before=cursor, limit=limit)

@@ -4,10 +4,13 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
+from fastapi import Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from telefonist.doors.credits import Amount, Credits, PriceInput
+from telefonist.doors.refusals import Responses, refusals
+from telefonist.errors import AccessDenied, AuthenticationRequired, CredentialsRefused, TelefonistError, Unavailable
 from telefonist.storage.users import User
 from telefonist.types import AccountRole, AuditEntry, Price
 
@@ -31,6 +34,9 @@ def _not_blank(value: str) -> str:
 
 OneLine = Annotated[str, AfterValidator(_one_line)]
 """Text without control characters, which storage and the log could not keep."""
+
+Cursor = Annotated[UUID | None, Query(description="next_cursor of the page before")]
+Limit = Annotated[int, Query(ge=1, le=200)]
 
 
 class UserDocument(BaseModel):
@@ -128,6 +134,18 @@ class AuditPage(BaseModel):
 
     entries: list[AuditEntryDocument]
     next_cursor: UUID | None
+
+
+def admin_refusals(*errors: TelefonistError) -> Responses:
+    """Describe the errors of a route beside those that each of administrators' routes may answer."""
+    return refusals(
+        AuthenticationRequired("login_required"),
+        CredentialsRefused(),
+        AccessDenied("admin_required"),
+        AccessDenied("login_not_a_key"),
+        *errors,
+        Unavailable(seconds=2),
+    )
 
 
 def user_document(user: User) -> UserDocument:

@@ -9,6 +9,7 @@ from telefonist.types.accounts import (
     AuditEntry,
     Caller,
     Credential,
+    Invite,
     KeyTerms,
 )
 from telefonist.types.billing import (
@@ -91,6 +92,7 @@ __all__ = [
     "GenerationState",
     "HistoryMessage",
     "HoldOutcome",
+    "Invite",
     "Json",
     "KeyTerms",
     "Language",

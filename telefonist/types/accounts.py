@@ -79,6 +79,22 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
+class Invite:
+    """Lets one account be made; the invite itself is shown once, when it is made."""
+
+    id: UUID
+    role: AccountRole
+    email: str | None
+    """The only address that may use it; None: any."""
+    created_by: UUID | None
+    """None for the command line."""
+    created_at: datetime
+    expires_at: datetime
+    used_by: UUID | None
+    used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEntry:
     """Something that was changed, and by whom: an account, or the command line (``actor_id`` is None)."""
 
