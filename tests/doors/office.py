@@ -10,18 +10,22 @@ from fastapi import FastAPI
 from sqlalchemy import insert
 
 from telefonist.core.access_tokens import AccessTokens
+from telefonist.core.accounts import Accounts, Registration
 from telefonist.core.catalog import Catalog
 from telefonist.core.identification import KEY_PREFIX, Identification, key_digest
+from telefonist.core.passwords import Passwords
 from telefonist.core.prices import Prices
-from telefonist.doors import admin, billing
+from telefonist.doors import admin, admin_invites, billing
 from telefonist.doors.auth import Authentication
 from telefonist.doors.errors import install_error_handlers
 from telefonist.doors.local_access import AccessPolicy
 from telefonist.doors.middleware import RequestMiddleware
+from telefonist.memory.local import LocalRateLimiter
 from telefonist.storage.accounts import AccountStore
 from telefonist.storage.api_keys import ApiKeyStore
 from telefonist.storage.audit import AuditLog
 from telefonist.storage.database import Database
+from telefonist.storage.invites import InviteStore
 from telefonist.storage.ledger import Ledger
 from telefonist.storage.prices import PriceOverrides
 from telefonist.storage.schema import generations
@@ -119,8 +123,23 @@ def application(database: Database) -> FastAPI:
             AuditLog(database),
         )
     )
+    app.include_router(admin_invites.router(authentication, accounts(database)))
     install_error_handlers(app)
     return app
+
+
+def accounts(database: Database) -> Accounts:
+    """Give what registers with an invite."""
+    identification = Identification(TOKENS, ApiKeyStore(database), SessionStore(database))
+    return Accounts(
+        AccountStore(database),
+        Users(database),
+        InviteStore(database),
+        Passwords(),
+        identification,
+        LocalRateLimiter(),
+        Registration("invite"),
+    )
 
 
 async def address(serve: Serve, database: Database) -> str:

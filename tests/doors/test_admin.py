@@ -56,6 +56,9 @@ ROUTES = [
     ("DELETE", "/admin/models/demo/price"),
     ("GET", "/admin/usage"),
     ("GET", "/admin/audit"),
+    ("GET", "/admin/invites"),
+    ("POST", "/admin/invites"),
+    ("DELETE", f"/admin/invites/{ANONYMOUS_ACCOUNT}"),
 ]
 
 
