@@ -76,7 +76,7 @@ class InvalidInput(TelefonistError):
 
     def __init__(self, problems: Sequence[FieldProblem]) -> None:
         self.problems = tuple(problems)
-        super().__init__(fields="; ".join(f"{'.'.join(map(str, p.loc))}: {p.msg}" for p in problems))
+        super().__init__(fields="; ".join(f"{'.'.join(map(str, p.loc))}: {p.msg.removesuffix('.')}" for p in problems))
 
 
 class NotFound(TelefonistError):

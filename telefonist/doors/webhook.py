@@ -20,10 +20,22 @@ from pydantic import (
 from telefonist.channels.address_guard import AddressGuard
 from telefonist.channels.callback_url import check_callback_url
 from telefonist.core.tasks import WebhookTasks
-from telefonist.doors.auth import Authentication
+from telefonist.doors.auth import MAY_BE_ANONYMOUS, NEEDS_ACCOUNT, Authentication
+from telefonist.doors.refusals import Responses, refusals
 from telefonist.doors.task_views import AcceptedView, TaskDocument, TaskList, task_document
 from telefonist.doors.thin import Endpoint
-from telefonist.errors import FieldProblem, InvalidInput
+from telefonist.errors import (
+    AuthenticationRequired,
+    Conflict,
+    CredentialsRefused,
+    FieldProblem,
+    InsufficientCredits,
+    InvalidInput,
+    NotFound,
+    PayloadTooLarge,
+    RateLimited,
+    Unavailable,
+)
 from telefonist.memory.base import RateLimiter, enforce
 from telefonist.types import NewTask
 
@@ -93,24 +105,26 @@ def router(
     accept: Endpoint, tasks: WebhookTasks, authentication: Authentication, limiter: RateLimiter, rate_limit: str
 ) -> APIRouter:
     """Make the routes for taking webhook requests and for looking after their tasks."""
-    routes = APIRouter(tags=["Webhook"])
+    routes = APIRouter(tags=["Webhook"], dependencies=NEEDS_ACCOUNT)
 
     @routes.post(
         "/webhook",
         status_code=202,
         response_model=AcceptedView,
         responses=ACCEPT_RESPONSES,
-        openapi_extra=REQUEST_BODY,
+        openapi_extra=REQUEST_BODY | MAY_BE_ANONYMOUS,
         summary="Ask; the answer comes to callback_url",
     )
     async def ask(request: Request) -> Response:
         return await accept(request)
 
-    @routes.get("/tasks/{task_id}", responses=TASK_RESPONSES, summary="Where a task stands")
+    @routes.get(
+        "/tasks/{task_id}", responses=TASK_RESPONSES, openapi_extra=MAY_BE_ANONYMOUS, summary="Where a task stands"
+    )
     async def show(task_id: UUID, request: Request) -> TaskDocument:
         return task_document(await tasks.get(task_id, await authentication.caller(request)))
 
-    @routes.get("/tasks", responses={401: LIST_REFUSED}, summary="The tasks of a conversation, newest first")
+    @routes.get("/tasks", responses=LIST_RESPONSES, summary="The tasks of a conversation, newest first")
     async def of_conversation(
         request: Request,
         conversation_id: Annotated[str, Query(min_length=1, max_length=LONGEST_NAME)],
@@ -127,10 +141,11 @@ def router(
         "/tasks/{task_id}/redeliver",
         status_code=202,
         responses=TASK_RESPONSES
-        | {
-            409: {"description": "There is no answer to send yet"},
-            429: {"description": "Past the rate limit; see Retry-After"},
-        },
+        | refusals(
+            Conflict("nothing_to_redeliver", task_id=A_TASK, state="running"),
+            RateLimited(limit="5/minute", seconds=12),
+        ),
+        openapi_extra=MAY_BE_ANONYMOUS,
         summary="Send the answer again, at once",
     )
     async def redeliver(task_id: UUID, request: Request) -> TaskDocument:
@@ -141,7 +156,8 @@ def router(
 
     @routes.delete(
         "/tasks/{task_id}",
-        responses=TASK_RESPONSES | {409: {"description": "The answer is already delivered"}},
+        responses=TASK_RESPONSES | refusals(Conflict("task_already_finished", task_id=A_TASK, state="succeeded")),
+        openapi_extra=MAY_BE_ANONYMOUS,
         summary="Cancel a task, or withdraw its undelivered answer",
     )
     async def cancel(task_id: UUID, request: Request) -> TaskDocument:
@@ -224,37 +240,39 @@ REQUEST_BODY = {
     ],
 }
 
-ACCEPT_RESPONSES: dict[int | str, dict[str, Any]] = {
+A_TASK = "01980c2e-6d3c-7f1e-9a55-0d8f4a1b2c3d"
+AWAY = Unavailable(seconds=2)
+NO_STRANGERS = AuthenticationRequired(why="why_anonymous_off")
+
+ACCEPTED: Responses = {
     202: {
         "description": "On disk; the answer will be delivered",
         "headers": {"Location": {"description": "The task", "schema": {"type": "string"}}},
     },
-    401: {"description": "Anonymous callers are not taken here"},
-    409: {"description": "The Idempotency-Key was used with another body"},
-    413: {"description": "The body is over the limit"},
-    422: {
-        "description": "A field is wrong: FastAPI's detail list and the received body",
-        "content": {
-            "application/json": {
-                "example": {
-                    "detail": [
-                        {
-                            "type": "url_parsing",
-                            "loc": ["body", "callback_url"],
-                            "msg": "Input should be a valid URL, relative URL without a base",
-                            "input": "not a url",
-                            "ctx": {"error": "relative URL without a base"},
-                        }
-                    ],
-                    "body": {"message": "text", "callback_url": "not a url"},
-                }
-            }
-        },
-    },
-    429: {"description": "Past the rate limit; see Retry-After"},
-    503: {"description": "The database is away; see Retry-After"},
 }
 
-TASK_RESPONSES: dict[int | str, dict[str, Any]] = {404: {"description": "No such task, or not yours"}}
+ACCEPT_RESPONSES = ACCEPTED | refusals(
+    NO_STRANGERS,
+    CredentialsRefused(),
+    InsufficientCredits("no_credits_left", available="0"),
+    InsufficientCredits("no_budget_left", left="0"),
+    Conflict("idempotency_conflict"),
+    PayloadTooLarge(limit=1048576),
+    InvalidInput(
+        [
+            FieldProblem(
+                "url_parsing",
+                ("body", "callback_url"),
+                "Input should be a valid URL, relative URL without a base",
+                "not a url",
+                {"error": "relative URL without a base"},
+            )
+        ]
+    ),
+    RateLimited(limit="5/minute", seconds=12),
+    AWAY,
+)
 
-LIST_REFUSED = {"description": "Lists need an account"}
+TASK_RESPONSES = refusals(NO_STRANGERS, CredentialsRefused(), NotFound("task_not_found", task_id=A_TASK), AWAY)
+
+LIST_RESPONSES = refusals(AuthenticationRequired("account_required"), CredentialsRefused(), AWAY)

@@ -6,14 +6,20 @@ import json
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any, Protocol
 
+import httpx
 import pytest
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from telefonist.app import open_house
 from telefonist.logs import configure_logging
+from telefonist.settings import load_settings
+from telefonist.web import build_web
 
 
 class Serve(Protocol):
@@ -85,3 +91,21 @@ def log_lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], list[
     structlog.reset_defaults()
     root.handlers = handlers
     root.setLevel(level)
+
+
+OpenWeb = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+@pytest.fixture
+def open_web(dsn: str, tmp_path: Path, serve: Serve) -> OpenWeb:
+    """Give a way to start a process that serves the web, with settings of the test's own."""
+
+    @contextlib.asynccontextmanager
+    async def start(**environ: str) -> AsyncIterator[httpx.AsyncClient]:
+        given = {"DATABASE_URL": dsn, "TELEFONIST_SECRET": "s" * 32, "TELEFONIST_DATA_DIR": str(tmp_path), **environ}
+        async with open_house(load_settings(given, tmp_path), "web") as house:
+            url = await serve(build_web(house))
+            async with httpx.AsyncClient(base_url=url) as client:
+                yield client
+
+    return start
