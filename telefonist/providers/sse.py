@@ -64,8 +64,10 @@ class SSEParser:
             self._line = []
             self._line_size = 0
         for line in lines:
-            if line.startswith(b"data:"):
-                self._add(line[6:] if line[5:6] == b" " else line[5:])
+            if line.startswith(b"data: "):
+                self._add(line[6:])
+            elif line.startswith(b"data:"):
+                self._add(line[5:])
             elif line:
                 self._other_field(line)
             else:

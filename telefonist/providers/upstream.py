@@ -17,6 +17,7 @@ from telefonist.errors import (
     ProviderUnreachable,
 )
 from telefonist.providers.failures import from_response
+from telefonist.providers.patience import Patience
 from telefonist.providers.redaction import reason_from
 from telefonist.types import ProviderConfig
 
@@ -45,6 +46,7 @@ class Answer:
     def __init__(self, response: aiohttp.ClientResponse, config: ProviderConfig, deadline: float) -> None:
         self._response = response
         self._content = response.content
+        self._patience = Patience(response.content, config.chunk_timeout)
         self._config = config
         self._deadline = deadline
         self._size = 0
@@ -66,10 +68,12 @@ class Answer:
         ProviderProtocolError when the connection breaks (a cut answer must not look complete), or once more than
         ``most`` bytes have come in all, counted after decompression.
         """
-        limit = self._now() + self._config.chunk_timeout
+        now = self._now()
+        limit = now + self._config.chunk_timeout
         try:
-            async with asyncio.timeout_at(min(limit, self._deadline)):
-                piece = await self._content.readany()
+            if now >= self._deadline:
+                raise TimeoutError
+            piece = await self._patience.read(min(limit, self._deadline))
         except TimeoutError:
             raise timed_out(self._config, "chunk", limit, self._deadline) from None
         except (aiohttp.ClientError, OSError):
@@ -94,6 +98,11 @@ class Answer:
                     pass
         except (TimeoutError, aiohttp.ClientError, OSError):
             self._response.close()  # nothing of the answer is lost: only the connection is not used again
+
+    def close(self) -> None:
+        """Close the connection, unless the answer has come to its end."""
+        self._patience.stop()
+        self._response.close()
 
 
 class Upstream:
@@ -128,13 +137,13 @@ class Upstream:
         deadline = asyncio.get_running_loop().time() + self._config.total_timeout
         async with self._slot(deadline):
             response = await self._headers(url, body, headers, deadline)
+            answer = Answer(response, self._config, deadline)
             try:
-                answer = Answer(response, self._config, deadline)
                 if response.status != 200:
                     raise await self._refusal(response, answer)
                 yield answer
             finally:
-                response.close()
+                answer.close()
 
     def _slot(self, deadline: float) -> AbstractAsyncContextManager[None]:
         return nullcontext() if self._slots is None else self._place(self._slots, deadline)

@@ -10,6 +10,7 @@ import json
 import socket
 import ssl
 import struct
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ class Received:
     json: Any = None
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the client left before its answer was complete."""
+    gone_at: float = 0.0
+    """When that was (``time.monotonic``)."""
     finished: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the answer was complete, or there was nobody left to answer."""
 
@@ -193,6 +196,7 @@ class ScriptedServer:
         try:
             await asyncio.wait({answering, watching}, return_when=asyncio.FIRST_COMPLETED)
             if not answering.done() or isinstance(answering.exception(), ConnectionError):
+                request.gone_at = time.monotonic()
                 request.gone.set()
                 return False
             answering.result()

@@ -13,6 +13,7 @@ from contextlib import aclosing, contextmanager
 import pytest
 
 from telefonist.errors import ProviderProtocolError, ProviderTimeout, ProviderUnreachable
+from telefonist.providers import openai_compatible
 from telefonist.providers.base import Provider
 from telefonist.types import Delta
 from tests.fakes.openai_upstream import FakeOpenAI, answer, chunk, event, events, refuse, reply, silence
@@ -46,9 +47,10 @@ def forever(piece: bytes, content_type: str) -> Behaviour:
     return behave
 
 
-async def left(upstream: FakeOpenAI, position: int = 0) -> None:
-    """Wait until the upstream has seen its client leave."""
+async def left(upstream: FakeOpenAI, position: int = 0) -> float:
+    """Wait until the upstream has seen its client leave, and tell when it did."""
     await asyncio.wait_for(upstream.requests[position].gone.wait(), 2)
+    return upstream.requests[position].gone_at
 
 
 async def test_an_upstream_that_sends_no_headers_times_out(upstream: FakeOpenAI, make_provider: MakeProvider) -> None:
@@ -91,6 +93,50 @@ async def test_a_sign_of_life_is_enough_between_two_chunks(upstream: FakeOpenAI,
     pings = [piece for _ in range(6) for piece in (0.05, ": OPENROUTER PROCESSING\n\n")]
     upstream.script(events(*pings, chunk("Hi", finish_reason="stop"), DONE))
     assert text_of(await stream(make_provider(chunk_timeout=0.2), ask())) == "Hi"
+
+
+async def test_silence_is_measured_from_the_last_piece(upstream: FakeOpenAI, make_provider: MakeProvider) -> None:
+    upstream.script(events(*[piece for _ in range(4) for piece in (0.04, chunk("word "))], ending="hang"))
+    async with aclosing(make_provider(chunk_timeout=0.1).stream(ask())) as batches:
+        for _ in range(4):
+            await anext(batches)
+        arrived = time.monotonic()
+        with pytest.raises(ProviderTimeout):
+            await anext(batches)
+    assert 0.09 < time.monotonic() - arrived < 0.5
+
+
+async def test_a_reader_who_takes_time_is_no_silence(upstream: FakeOpenAI, make_provider: MakeProvider) -> None:
+    gate = asyncio.Event()
+    upstream.script(events(chunk("one "), gate, chunk("two", finish_reason="stop"), DONE))
+    async with aclosing(make_provider(chunk_timeout=0.05).stream(ask())) as batches:
+        assert text_of(await anext(batches)) == "one "
+        await asyncio.sleep(0.12)
+        gate.set()
+        assert text_of(await anext(batches)) == "two"
+
+
+async def test_a_reader_who_takes_too_long_in_all_gets_no_more(
+    upstream: FakeOpenAI, make_provider: MakeProvider
+) -> None:
+    upstream.script(forever(event(chunk("word ")), "text/event-stream"))
+    async with aclosing(make_provider(total_timeout=0.4).stream(ask())) as batches:
+        await anext(batches)
+        await asyncio.sleep(0.45)
+        with pytest.raises(ProviderTimeout) as late:
+            await anext(batches)
+    assert late.value.values["phase"] == "total"
+
+
+async def test_no_timer_is_left_behind(upstream: FakeOpenAI, provider: Provider) -> None:
+    upstream.script(answer("Hi"), events(chunk("Half an"), ending="cut"), events(chunk("one"), ending="hang"))
+    await stream(provider, ask())
+    with pytest.raises(ProviderProtocolError):
+        await stream(provider, ask())
+    async with aclosing(provider.stream(ask())) as batches:
+        await anext(batches)
+    timers: list[asyncio.TimerHandle] = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
+    assert not [timer for timer in timers if not timer.cancelled() and "Patience" in repr(timer)]
 
 
 async def test_an_answer_that_never_ends_times_out_in_all(upstream: FakeOpenAI, make_provider: MakeProvider) -> None:
@@ -145,12 +191,11 @@ async def test_cancelling_closes_the_upstream_connection_at_once(
     task = asyncio.ensure_future(use(provider))
     await upstream.received(1)
     await asyncio.sleep(0.02)
-    task.cancel()
     cancelled = time.monotonic()
+    task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await left(upstream)
-    assert time.monotonic() - cancelled < 0.5
+    assert await left(upstream) - cancelled < 0.1
 
 
 async def test_leaving_a_stream_early_closes_the_upstream_connection_at_once(
@@ -159,7 +204,8 @@ async def test_leaving_a_stream_early_closes_the_upstream_connection_at_once(
     upstream.script(events(chunk("one"), chunk("two"), ending="hang"))
     async with aclosing(provider.stream(ask())) as batches:
         assert text_of(await anext(batches)).startswith("one")
-    await left(upstream)
+        leaving = time.monotonic()
+    assert await left(upstream) - leaving < 0.1
 
 
 async def test_an_answer_that_never_ends_is_not_kept_in_memory(upstream: FakeOpenAI, provider: Provider) -> None:
@@ -167,6 +213,34 @@ async def test_an_answer_that_never_ends_is_not_kept_in_memory(upstream: FakeOpe
     with pytest.raises(ProviderProtocolError, match="an answer of more than"):
         await provider.complete(ask())
     await left(upstream)
+
+
+async def test_a_stream_that_never_ends_is_given_up(
+    upstream: FakeOpenAI, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openai_compatible, "MAX_STREAM_BYTES", 200_000)
+    upstream.script(forever(event(chunk("word ")), "text/event-stream"))
+    got: list[Delta] = []
+    with pytest.raises(ProviderProtocolError, match="an answer of more than 200000 bytes"):
+        await stream(provider, ask(), into=got)
+    assert text_of(got).startswith("word word ")
+    await left(upstream)
+
+
+async def test_nothing_is_kept_of_what_a_stream_has_given(upstream: FakeOpenAI, provider: Provider) -> None:
+    many = event(chunk("x" * 200)) * 100
+    upstream.script(events(*[many] * 200, chunk(finish_reason="stop"), DONE))
+    tracemalloc.start()
+    try:
+        characters = 0
+        async with aclosing(provider.stream(ask())) as batches:
+            async for batch in batches:
+                characters += len(text_of(batch))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert characters == 4_000_000
+    assert peak < 4_000_000
 
 
 async def test_a_refusal_that_never_ends_is_read_no_further_than_its_reason(
@@ -255,10 +329,11 @@ async def test_a_place_is_free_again_after_failure_cancellation_and_leaving_earl
 
 
 async def test_waiting_for_a_place_has_an_end(upstream: FakeOpenAI, make_provider: MakeProvider) -> None:
-    upstream.default = silence()
-    provider = make_provider(max_concurrency=1, total_timeout=0.1)
-    first, second = await asyncio.gather(provider.complete(ask()), provider.complete(ask()), return_exceptions=True)
-    assert isinstance(first, ProviderTimeout)
-    assert isinstance(second, ProviderTimeout)
-    assert second.values["phase"] == "total"
+    upstream.default = events(chunk("one"), ending="hang")
+    provider = make_provider(max_concurrency=1, total_timeout=0.3)
+    async with aclosing(provider.stream(ask())) as holding_the_place:
+        await anext(holding_the_place)
+        with pytest.raises(ProviderTimeout) as waited:
+            await provider.complete(ask())
+    assert waited.value.values["phase"] == "total"
     assert len(upstream.requests) == 1

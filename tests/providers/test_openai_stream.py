@@ -52,10 +52,75 @@ async def test_each_piece_is_given_before_the_next_is_written(upstream: FakeOpen
     assert [text_of(batch) async for batch in batches] == ["two"]
 
 
-async def test_chunks_pass_through_with_their_unknown_fields(upstream: FakeOpenAI, provider: Provider) -> None:
-    odd = chunk("Hi", finish_reason="stop", x_groq={"id": "req_1"}, service_tier=None)
-    upstream.script(events(odd, DONE))
-    assert [delta.chunk for delta in await stream(provider, ask())] == [odd]
+async def test_what_arrives_together_is_given_together(upstream: FakeOpenAI, provider: Provider) -> None:
+    gate = asyncio.Event()
+    first = b"".join(event(chunk(word)) for word in ("one ", "two ", "three "))
+    upstream.script(events(first, gate, event(chunk("four", finish_reason="stop")) + DONE.encode()))
+    batches = provider.stream(ask())
+    assert [delta.text for delta in await anext(batches)] == ["one ", "two ", "three "]
+    gate.set()
+    assert [[delta.text for delta in batch] async for batch in batches] == [["four"]]
+
+
+ODD = (
+    b'{ "choices" :[{"delta":{"content":"\\u041f\\/","x":1.0e0},"index":0,"finish_reason":"stop"}] ,"x_groq":{"id":[]}}'
+)
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n"])
+async def test_chunks_pass_through_byte_for_byte(upstream: FakeOpenAI, provider: Provider, end: bytes) -> None:
+    upstream.script(events(b"data: " + ODD + end, DONE))
+    [delta] = await stream(provider, ask())
+    assert delta.data == ODD
+    assert delta.chunk == json.loads(ODD)
+    assert delta.text == "П/"
+
+
+async def test_a_chunk_of_several_lines_is_put_on_one(upstream: FakeOpenAI, provider: Provider) -> None:
+    upstream.script(events('data: {"choices": [\ndata: {"delta": {"content": "a b"},\ndata: "index": 0}]}\n\n', DONE))
+    [delta] = await stream(provider, ask())
+    assert b"\n" not in delta.data
+    assert json.loads(delta.data) == delta.chunk == {"choices": [{"delta": {"content": "a b"}, "index": 0}]}
+
+
+async def test_a_chunk_without_choices_gets_an_empty_list_of_them(upstream: FakeOpenAI, provider: Provider) -> None:
+    upstream.script(events(chunk("Hi", finish_reason="stop"), {"usage": USAGE}, DONE))
+    last = (await stream(provider, ask()))[-1]
+    assert json.loads(last.data) == last.chunk == {"usage": USAGE, "choices": []}
+
+
+@pytest.mark.parametrize(
+    ("delta", "text", "wrote"),
+    [
+        ({"content": "Hi"}, "Hi", "Hi"),
+        ({"role": "assistant", "content": "Hi"}, "Hi", "Hi"),
+        ({"role": "assistant", "content": ""}, "", ""),
+        ({"content": None}, "", ""),
+        ({"reasoning_content": "Hm"}, "", "Hm"),
+        ({"content": "Hi", "reasoning": "Hm"}, "Hi", "HmHi"),
+        ({"reasoning": "Hm", "reasoning_content": "Hm"}, "", "Hm"),
+        ({"refusal": "No"}, "", "No"),
+        ({"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}}]}, "", "f{}"),
+        ({"tool_calls": [{"index": 0, "function": {"arguments": "1"}}, {"index": 1}, 7]}, "", "1"),
+        ({"tool_calls": [{"index": 0, "type": "custom", "custom": {"name": "g", "input": "x"}}]}, "", "gx"),
+        ({"function_call": {"name": "f", "arguments": "{"}}, "", "f{"),
+        ({"tool_calls": 7, "refusal": 7, "reasoning": 7, "function_call": 7}, "", ""),
+    ],
+)
+async def test_everything_that_a_model_wrote_is_there_to_be_counted(
+    upstream: FakeOpenAI, provider: Provider, delta: dict[str, Any], text: str, wrote: str
+) -> None:
+    upstream.script(events(chunk(delta=delta), chunk(index=1, delta=delta), DONE))
+    first, second = await stream(provider, ask())
+    assert (first.text, first.written) == (text, wrote)
+    assert (second.text, second.written) == ("", wrote)
+
+
+async def test_two_choices_in_one_chunk_are_both_read(upstream: FakeOpenAI, provider: Provider) -> None:
+    both = [{"index": index, "delta": {"content": word}} for index, word in enumerate("AB")]
+    upstream.script(events({"choices": both}, DONE))
+    [delta] = await stream(provider, ask())
+    assert (delta.text, delta.written) == ("A", "AB")
 
 
 async def test_tool_calls_pass_through_to_be_merged_by_index(upstream: FakeOpenAI, provider: Provider) -> None:
@@ -167,9 +232,10 @@ async def test_letters_and_line_ends_may_be_split_anywhere(upstream: FakeOpenAI,
     assert text_of(await stream(provider, ask())) == "Привет, маяк"
 
 
-async def test_a_very_long_line_is_read(upstream: FakeOpenAI, provider: Provider) -> None:
-    upstream.script(events(chunk("x" * 300_000, finish_reason="stop"), DONE))
-    assert len(text_of(await stream(provider, ask()))) == 300_000
+@pytest.mark.parametrize("size", [70_000, 1_000_000])
+async def test_a_very_long_line_is_read(upstream: FakeOpenAI, provider: Provider, size: int) -> None:
+    upstream.script(events(chunk("x" * size, finish_reason="stop"), DONE))
+    assert len(text_of(await stream(provider, ask()))) == size
 
 
 async def test_an_endless_line_is_refused(upstream: FakeOpenAI, provider: Provider) -> None:
@@ -204,6 +270,22 @@ async def test_an_error_in_the_stream_ends_it_as_an_error(
     with pytest.raises(error, match=reason):
         await stream(provider, ask(), into=got)
     assert text_of(got) == "Half an"
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [event({"error": {"message": "Gone"}}), b"data: {\n\n", b"data: {}\n\n", b"data: " + b"x" * 5_000_000],
+    ids=["an error", "broken JSON", "no chunk", "an endless line"],
+)
+async def test_what_came_with_an_error_is_given_before_it(
+    upstream: FakeOpenAI, provider: Provider, failure: bytes
+) -> None:
+    upstream.script(events(event(chunk("Half ")) + event(chunk("an")) + failure, event(chunk("other")), ending="hang"))
+    batches = provider.stream(ask())
+    assert [delta.text for delta in await anext(batches)] == ["Half ", "an"]
+    with pytest.raises(ProviderError):
+        await anext(batches)
+    await asyncio.wait_for(upstream.requests[0].gone.wait(), 2)
 
 
 @pytest.mark.parametrize("ending", ["end", "cut", "reset"])
@@ -250,6 +332,8 @@ async def test_a_plain_answer_to_a_streamed_request_is_one_piece(upstream: FakeO
     [delta] = await stream(provider, ask())
     assert (delta.text, delta.finish_reason, delta.usage) == ("Hi", "stop", Usage(9, 4))
     assert delta.chunk["object"] == "chat.completion.chunk"
+    assert json.loads(delta.data) == delta.chunk
+    assert delta.written == 'Hiweather{"city": "Moscow"}time{"zone": "UTC"}'
     written = delta.chunk["choices"][0]["delta"]
     assert written["content"] == "Hi"
     assert [call["index"] for call in written["tool_calls"]] == [0, 1]
