@@ -67,7 +67,7 @@ async def _serve(settings: Settings, listener: socket.socket, kind: ProcessKind)
 
             async def drain() -> None:
                 house.memory.events.close()
-                server.should_exit = True
+                server.stop()
                 await asyncio.wait([serving])
 
             await _run(house, stop, serving, drain)
@@ -154,9 +154,18 @@ class _Stop:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn that leaves signals to us and says when it listens."""
+    """Uvicorn that leaves signals to us, says when it listens, and sleeps when there is nothing to do."""
 
     when_ready: Callable[[], None] = staticmethod(lambda: None)
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._told_to_stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """Accept no more connections, and end when the open ones have."""
+        self.should_exit = True
+        self._told_to_stop.set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -165,6 +174,13 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         self.when_ready()
+
+    async def main_loop(self) -> None:
+        """Renew the Date header each second; uvicorn looks ten times a second whether it shall stop."""
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._told_to_stop.wait()
 
 
 def _prepare(settings: Settings) -> None:
