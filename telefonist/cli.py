@@ -1,4 +1,4 @@
-"""The command line: ``telefonist serve | worker | demo | migrate | models | user | webhook``."""
+"""The command line: ``telefonist serve | worker | demo | migrate | models | user | ledger | webhook``."""
 
 import asyncio
 import sys
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from telefonist import __version__
-from telefonist.commands import database, models, running, trip, user, webhook
+from telefonist.commands import database, ledger, models, running, trip, user, webhook
 from telefonist.commands.terminal import terminal_language
 from telefonist.errors import TelefonistError
 from telefonist.settings import Settings, load_settings
@@ -26,6 +26,10 @@ webhook_commands = typer.Typer(
 app.add_typer(webhook_commands, name="webhook")
 user_commands = typer.Typer(help="Accounts: administrators, passwords, invites.", no_args_is_help=True)
 app.add_typer(user_commands, name="user")
+models_commands = typer.Typer(help="The models that can be asked for: list them, reset a price.")
+app.add_typer(models_commands, name="models")
+ledger_commands = typer.Typer(help="The books: whether they agree.", no_args_is_help=True)
+app.add_typer(ledger_commands, name="ledger")
 
 Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The account's e-mail address.")]
 
@@ -69,10 +73,24 @@ def migrate() -> None:
     asyncio.run(database.migrate(load_settings()))
 
 
-@app.command(name="models")
-def list_models() -> None:
+@models_commands.callback(invoke_without_command=True)
+def list_models(context: typer.Context) -> None:
     """List the models that can be asked for, with provider, window and price."""
-    models.show(load_settings())
+    if context.invoked_subcommand is None:
+        asyncio.run(models.show(load_settings()))
+
+
+@models_commands.command()
+def reset(name: Annotated[str, typer.Argument(help="The model.")]) -> None:
+    """Let the price of the settings apply again, where an administrator set another."""
+    asyncio.run(models.reset(load_settings(), name))
+
+
+@ledger_commands.command()
+def verify() -> None:
+    """Compute every balance and hold again and say what differs; the exit status is 1 where something does."""
+    if not asyncio.run(ledger.verify(load_settings())):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -111,6 +129,17 @@ def create_admin(email: Email) -> None:
 def reset_password(email: Email) -> None:
     """Set another password, from TELEFONIST_ADMIN_PASSWORD or asked for; every login of the account ends."""
     asyncio.run(user.reset_password(load_settings(), email))
+
+
+@user_commands.command(context_settings={"ignore_unknown_options": True})
+def credit(
+    email: Email,
+    amount: Annotated[str, typer.Argument(help="Credits, with up to six decimals; below zero they are taken away.")],
+    *,
+    reason: Annotated[str, typer.Option(help="The user sees it in the ledger.")],
+) -> None:
+    """Add credits to an account, or take some away."""
+    asyncio.run(ledger.credit(load_settings(), email, amount, reason))
 
 
 @user_commands.command()

@@ -43,6 +43,34 @@ Telefonist is on the line: {url}
         "ru": "  внимание: TELEFONIST_ANONYMOUS=on, отвечаю всякому, кто сюда достучится\n",
         "en": "  mind: TELEFONIST_ANONYMOUS=on, everybody who reaches this address is answered\n",
     },
+    "models_database_away": {
+        "ru": "База данных не ответила: цены даны по настройкам, без тех, что задал администратор.",
+        "en": "The database did not answer: the prices are those of the settings, without what administrators set.",
+    },
+    "models_overridden": {
+        "ru": "* цену задал администратор; telefonist models reset ИМЯ вернёт цену из настроек",
+        "en": "* set by an administrator; telefonist models reset NAME brings the price of the settings back",
+    },
+    "price_reset": {
+        "ru": "Цена {model} снова та, что в настройках.",
+        "en": "The price of {model} is that of the settings again.",
+    },
+    "price_not_set": {
+        "ru": "Цена {model} и так та, что в настройках.",
+        "en": "The price of {model} is that of the settings already.",
+    },
+    "ledger_agrees": {
+        "ru": "расхождений нет",
+        "en": "nothing differs",
+    },
+    "ledger_difference": {
+        "ru": "{what} {id}: записано {kept}, должно быть {due}",
+        "en": "{what} {id}: {kept} is kept, {due} is due",
+    },
+    "user_balance_now": {
+        "ru": "Баланс {email}: {balance}",
+        "en": "The balance of {email}: {balance}",
+    },
     "redelivering": {
         "ru": "Отправляю снова для {host}: {count}",
         "en": "Sending again for {host}: {count}",

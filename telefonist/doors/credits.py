@@ -4,15 +4,16 @@ What comes in goes by the shortest decimal that a JSON reader makes of it, and w
 so that nobody ever sees 0.30000000000000004.
 """
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 from uuid import UUID
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, PlainSerializer, TypeAdapter, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
+from telefonist.errors import FieldProblem, InvalidInput
 from telefonist.types import MICROCREDITS, format_credits
 
 LARGEST_AMOUNT = 10**9
@@ -24,9 +25,9 @@ LARGEST_PRICE = 10**6
 
 def _number(value: Any) -> Decimal | None:
     """Take a JSON number as the decimal that was written; None for what is no number."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
-    number = Decimal(repr(value))
+    number = value if isinstance(value, Decimal) else Decimal(repr(value))
     return number if number.is_finite() else None
 
 
@@ -90,6 +91,22 @@ def json_response(document: BaseModel, status: int = 200) -> Response:
     """Answer with a document that has amounts in it, each exact to the last digit."""
     content = orjson.dumps(document.model_dump(by_alias=True), default=_plain, option=orjson.OPT_UTC_Z)
     return Response(content, status, media_type="application/json")
+
+
+def read_amount(text: str) -> int:
+    """Read a change of a balance as a person types it, in credits; raises InvalidInput."""
+    try:
+        return TypeAdapter(Amount).validate_python(_typed(text))
+    except ValidationError as error:
+        (problem,) = error.errors()
+        raise InvalidInput([FieldProblem(problem["type"], ("amount",), problem["msg"], text)]) from None
+
+
+def _typed(text: str) -> Decimal | None:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return None
 
 
 def _plain(value: Any) -> str:

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Text, cast, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from telefonist.storage import audit
 from telefonist.storage.database import Database
@@ -22,8 +23,13 @@ class PriceOverrides:
     async def read(self) -> Mapping[str, Price]:
         """Read them all: they are few. Raises Unavailable."""
         async with self._database.begin() as connection:
-            rows = await connection.execute(select(model_prices))
-            return {row.model: Price(row.input_price, row.output_price, row.cached_input_price) for row in rows}
+            return await _all(connection)
+
+    async def peek(self) -> Mapping[str, Price]:
+        """Read them also from a database that was not migrated, where there are none; raises Unavailable."""
+        async with self._database.begin() as connection:
+            made = await connection.scalar(select(cast(func.to_regclass(model_prices.name), Text)))
+            return {} if made is None else await _all(connection)
 
     async def set(self, model: str, price: Price, actor_id: UUID | None) -> None:
         """Store a model's price, audited; raises Unavailable."""
@@ -49,6 +55,11 @@ class PriceOverrides:
                 return False
             await audit.append(connection, actor_id, "price.reset", model)
             return True
+
+
+async def _all(connection: AsyncConnection) -> Mapping[str, Price]:
+    rows = await connection.execute(select(model_prices))
+    return {row.model: Price(row.input_price, row.output_price, row.cached_input_price) for row in rows}
 
 
 def _in_credits(price: Price) -> dict[str, Any]:

@@ -70,6 +70,10 @@ class EmbeddedPostgres:
         """The server in use, None before ``start`` and after ``stop``."""
         return self._info
 
+    def has_data(self) -> bool:
+        """Say whether the data folder has a database already; raises ConfigurationError and OSError as ``start``."""
+        return self._data_dir.is_dir() and find_home(self._data_dir, self._system_dir).cluster.exists()
+
     async def start(self) -> ClusterInfo:
         """Join the server of the data folder or start it, making the cluster first where there is none.
 
