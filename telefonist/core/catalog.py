@@ -5,9 +5,6 @@ from collections.abc import Iterator, Sequence
 from telefonist.errors import NotFound
 from telefonist.types import Model
 
-FRAME_TOKENS = 4
-"""What a message costs beside its text: role and separators (OpenAI's count for its chat models)."""
-
 
 class Catalog:
     """The models by name, in the order of the configuration."""

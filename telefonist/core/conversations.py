@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from telefonist.core.catalog import FRAME_TOKENS
+from telefonist.providers.openai_text import MESSAGE_TOKENS
 from telefonist.types import HistoryMessage, Json, Role, estimate_tokens
 
 WIRE_ROLES = {Role.USER: "user", Role.BOT: "assistant", Role.OPERATOR: "assistant", Role.SYSTEM: "system"}
@@ -10,7 +10,7 @@ WIRE_ROLES = {Role.USER: "user", Role.BOT: "assistant", Role.OPERATOR: "assistan
 
 def message_tokens(text: str) -> int:
     """Tokens that a message takes of a window, its frame included."""
-    return estimate_tokens(text) + FRAME_TOKENS
+    return estimate_tokens(text) + MESSAGE_TOKENS
 
 
 def prompt(system_prompt: str, history: Sequence[HistoryMessage]) -> list[Json]:
