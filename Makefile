@@ -1,7 +1,7 @@
 # make help tells what there is to make. PYTHON=/path/to/python3.12 chooses the Python that .venv is made with.
 
 .DEFAULT_GOAL := install
-.PHONY: install run test test-deep bench-webhook lint lock clean help
+.PHONY: install run test test-deep bench-webhook bench-api lint lock clean help
 
 PYTHON ?=
 INSTALL = @PYTHON='$(PYTHON)' sh scripts/install.sh
@@ -25,6 +25,10 @@ bench-webhook: ## measure the webhook beside FastAPI + Celery + Redis, which tak
 	$(INSTALL) dev
 	@$(BIN)/python -m bench.webhook $(ARGS)
 
+bench-api: ## measure the model API beside a bare gateway, which takes six minutes: ARGS='--with litellm'
+	$(INSTALL) dev
+	@$(BIN)/python -m bench.api $(ARGS)
+
 lint: ## check style, types, who imports whom, and the files themselves
 	$(INSTALL) dev
 	@$(BIN)/ruff check .
@@ -44,7 +48,7 @@ lock: ## write the lock files anew from pyproject.toml: make lock ARGS=--upgrade
 		<pyproject.toml | $(COMPILE) $(ARGS) -c requirements.lock - -o requirements-embedded.lock
 
 clean: ## remove .venv and the caches; the data stays
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist bench/.venv bench/bin
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist bench/.venv* bench/bin
 	find telefonist tests scripts bench -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## tell what there is to make

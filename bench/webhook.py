@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.counterparts import Counterparts
 from bench.measure import CpuMeter, environment, medians, pss_bytes, save
-from bench.services import Celery, Service, Telefonist
+from bench.services import WEBHOOK_SETTINGS, Celery, Service, Telefonist
 from bench.webhook_report import report
 
 Round = dict[str, float]
@@ -49,7 +49,10 @@ def contestants(folder: Path, model_url: str) -> list[tuple[Service, Plan]]:
     for place in places:
         place.mkdir()
     return [
-        (Telefonist(places[0], model_url), Plan(busy=4000, paced=200, slow=1500, idle=20)),
+        (
+            Telefonist(places[0], WEBHOOK_SETTINGS.format(model_url=model_url)),
+            Plan(busy=4000, paced=200, slow=1500, idle=20),
+        ),
         (
             Celery("Celery, 8 processes", places[1], model_url, ["--pool=prefork", "--concurrency=8"]),
             Plan(busy=800, paced=200, slow=48, idle=5),
