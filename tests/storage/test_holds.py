@@ -132,6 +132,23 @@ async def test_a_key_spends_no_more_than_its_budget(database: Database) -> None:
     assert await purse(database, account) == (940, 0, 4)
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_of_two_hundred_at_once_with_a_budget_for_ten_exactly_ten_are_admitted(
+    dsn: str, database: Database, processes: int
+) -> None:
+    account = await open_account(database, balance=1_000_000)
+    databases = [Database(dsn) for _ in range(processes)]
+    doors = [Holds(each) for each in databases]
+    for _ in range(5):
+        key = await make_key(database, account, budget=1050)
+        crowd = [doors[number % processes].take(generation(account, 100, key_id=key)) for number in range(200)]
+        outcomes = await asyncio.gather(*crowd)
+        assert sum(outcome.admitted for outcome in outcomes) == 10
+        assert await budget_of(database, key) == (0, 1000)
+    for each in databases:
+        await each.close()
+
+
 async def test_the_last_of_a_budget_can_be_spent_too(database: Database) -> None:
     account, holds = await open_account(database, balance=1000), Holds(database)
     key = await make_key(database, account, budget=5)

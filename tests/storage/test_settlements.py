@@ -220,6 +220,18 @@ async def test_a_mistake_in_one_settlement_leaves_the_others_alone(database: Dat
     assert await purse(database, account) == (995, 10, 2)
 
 
+async def test_one_that_was_lost_and_is_held_again_is_still_not_charged(database: Database) -> None:
+    """A process that was taken for dead while it asked for the hold a second time."""
+    account, holds = await open_account(database, balance=1000), Holds(database)
+    begun = generation(account, 10)
+    await begin(holds, begun)
+    await holds.release([begun.id])
+    await begin(holds, begun)
+    assert await holds.settle(settled(begun, 5)) is LOST
+    assert await purse(database, account) == (1000, 0, 1)
+    assert await discrepancies(database) == []
+
+
 @pytest.mark.parametrize("dead", ["silent", "gone"])
 async def test_what_a_dead_process_had_under_way_costs_nothing_and_is_given_back(database: Database, dead: str) -> None:
     account, holds = await open_account(database, balance=1000), Holds(database)
