@@ -27,7 +27,7 @@
         └── ProviderProtocolError         an answer that is not the protocol
 
 Raised once, where the cause is known; each door has its own envelope. ``code`` finds the text for people in the
-catalogue of ``texts.py``; ``values`` fill it and never hold a secret.
+catalogue in ``texts/``; ``values`` fill it and never hold a secret.
 """
 
 from collections.abc import Sequence

@@ -48,10 +48,14 @@ class WebhookTasks:
         Raises InvalidInput, naming the models there are.
         """
         try:
-            return self._catalog.find(asked).name
+            model = self._catalog.find(asked)
         except NotFound as error:
             problem = FieldProblem("model_not_found", ("body", "model"), str(error), asked)
             raise InvalidInput([problem]) from None
+        if model.kind != "chat":
+            text = f"The model {model.name} makes vectors and answers no messages."
+            raise InvalidInput([FieldProblem("model_kind_mismatch", ("body", "model"), text, asked)])
+        return model.name
 
     async def accept(self, task: NewTask, caller: Caller) -> AcceptedTask:
         """Take a task; when this returns it is on disk.

@@ -36,6 +36,7 @@ from telefonist.types.chat import (
 )
 from telefonist.types.values import (
     MICROCREDITS,
+    Catalogue,
     Json,
     Language,
     Usage,
@@ -77,6 +78,7 @@ __all__ = [
     "AuditEntry",
     "Balance",
     "Caller",
+    "Catalogue",
     "ChatRequest",
     "Completion",
     "Credential",

@@ -49,7 +49,7 @@ class Price:
         return not (self.input or self.output or self.cached_input)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class NewGeneration:
     """A generation about to begin, at the price of this moment.
 

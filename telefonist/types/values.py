@@ -13,6 +13,8 @@ from uuid import UUID
 
 Json = Mapping[str, Any]
 Language = Literal["ru", "en"]
+Catalogue = Mapping[str, Mapping[Language, str]]
+"""Texts by their code, each in every language."""
 
 MICROCREDITS = 1_000_000
 """Millionths in one credit: every amount of money in the code counts these."""
