@@ -23,13 +23,19 @@ class Admission:
     tokens: LimitOutcome | None = None
 
     async def leave(self, used: int) -> None:
-        """Free the stream's place, and count the tokens that were used in place of those that were expected."""
+        """Free the stream's place, and count the tokens that were used in place of those that were expected.
+
+        Only the first call counts. The place is freed even when the caller is cancelled; tokens count for a minute.
+        """
+        ticket, self.ticket = self.ticket, None
+        difference, self.taken = used - self.taken, used
         limit = self.caller.terms.tokens_per_minute
-        if limit is not None and used != self.taken:
-            await self.memory.rates.correct(_key(self.caller), limit, used - self.taken)
-        if self.ticket is not None:
-            await self.memory.slots.leave(_key(self.caller), self.ticket)
-            self.ticket = None
+        try:
+            if ticket is not None:
+                await self.memory.slots.leave(_key(self.caller), ticket)
+        finally:
+            if limit is not None and difference:
+                await self.memory.rates.correct(_key(self.caller), limit, difference)
 
 
 class Gate:
@@ -60,10 +66,13 @@ class Gate:
                 )
             admission.tokens, admission.taken = taken, tokens
         if streamed and terms.max_streams is not None:
-            admission.ticket = await self._memory.slots.enter(_key(caller), terms.max_streams)
-            if admission.ticket is None:
+            try:
+                admission.ticket = await self._memory.slots.enter(_key(caller), terms.max_streams)
+                if admission.ticket is None:
+                    raise RateLimited("too_many_streams", limit=terms.max_streams, seconds=TOO_MANY_STREAMS_SECONDS)
+            except BaseException:
                 await admission.leave(0)
-                raise RateLimited("too_many_streams", limit=terms.max_streams, seconds=TOO_MANY_STREAMS_SECONDS)
+                raise
         return admission
 
     async def _hit(self, limit: str, *key: str) -> LimitOutcome:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from telefonist.errors import TelefonistError
@@ -30,15 +31,19 @@ class Background:
         return task
 
     async def close(self, grace: float) -> None:
-        """Wait for what is under way for ``grace`` seconds, then cancel it."""
-        if not self._tasks:
-            return
-        _, late = await asyncio.wait(self._tasks, timeout=grace)
-        if late:
-            log.error("background_work_cut", what=self._name, count=len(late))
-            for task in late:
+        """Wait for what is under way, and what comes of it, for ``grace`` seconds; then cancel it, and see it end."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await self._all_ended()
+        if self._tasks:
+            log.error("background_work_cut", what=self._name, count=len(self._tasks))
+            for task in self._tasks:
                 task.cancel()
-            await asyncio.wait(late)
+            await self._all_ended()
+
+    async def _all_ended(self) -> None:
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     def _ended(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)

@@ -72,7 +72,7 @@ class Generations:
         AccessDenied and Unavailable.
         """
         under_way = await self._begin(wanted, streamed=False)
-        if self._generator.providers[wanted.model.provider].on_disconnect == "drain":
+        if self._drains(wanted.model):
             return await asyncio.shield(self._behind.start(self._complete(wanted, under_way)))
         return await self._complete(wanted, under_way)
 
@@ -82,16 +82,14 @@ class Generations:
         Whoever takes it enters it as a context, which settles for what was produced however the block is left.
         """
         under_way = await self._begin(wanted, streamed=True)
+        if not self._drains(wanted.model):
+            return await self._open(wanted, under_way)
+        opening = self._behind.start(self._open(wanted, under_way))
         try:
-            answer = await self._generator.stream(wanted.model.name, wanted.messages, wanted.options)
-        except BaseException as error:
-            await _fail(under_way, wanted.model, error)
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_abandon)
             raise
-
-        async def count(written: str) -> Usage:
-            return await counted_usage(answer.model.upstream, wanted.messages, wanted.options, written)
-
-        return GenerationStream(answer, under_way, count, self._behind)
 
     async def embed(self, caller: Caller, door: Door, model: Model, texts: Any, options: Json) -> Embedded:
         """Give vectors, charged by what was read for them; raises what ``complete`` does."""
@@ -106,7 +104,7 @@ class Generations:
         try:
             embeddings, served_by = await self._generator.embed(model.name, texts, options)
         except BaseException as error:
-            await _fail(under_way, model, error)
+            await self._fail(under_way, model, error)
             raise
         charge = await under_way.end(GenerationState.SUCCEEDED, served_by.name, embeddings.usage)
         return Embedded(embeddings, served_by, charge, admission)
@@ -114,6 +112,9 @@ class Generations:
     async def close(self, grace: float) -> None:
         """Wait for answers that are read to their end for clients that left, then cut them."""
         await self._behind.close(grace)
+
+    def _drains(self, model: Model) -> bool:
+        return self._generator.providers[model.provider].on_disconnect == "drain"
 
     async def _begin(self, wanted: Wanted, *, streamed: bool) -> UnderWay:
         tokens = estimate_prompt(wanted.messages, wanted.options)
@@ -135,6 +136,18 @@ class Generations:
             raise
         return UnderWay(admission, meter)
 
+    async def _open(self, wanted: Wanted, under_way: UnderWay) -> GenerationStream:
+        try:
+            answer = await self._generator.stream(wanted.model.name, wanted.messages, wanted.options)
+        except BaseException as error:
+            await self._fail(under_way, wanted.model, error)
+            raise
+
+        async def count(written: str) -> Usage:
+            return await counted_usage(answer.model.upstream, wanted.messages, wanted.options, written)
+
+        return GenerationStream(answer, under_way, count, self._behind)
+
     async def _complete(self, wanted: Wanted, under_way: UnderWay) -> Completed:
         try:
             answer = await self._generator.complete(wanted.model.name, wanted.messages, wanted.options, shorten=False)
@@ -143,18 +156,21 @@ class Generations:
                 written = answer.completion.written
                 usage = await counted_usage(answer.model.upstream, wanted.messages, wanted.options, written)
         except BaseException as error:
-            await _fail(under_way, wanted.model, error)
+            await self._fail(under_way, wanted.model, error)
             raise
         charge = await under_way.end(GenerationState.SUCCEEDED, answer.model.name, usage)
         return Completed(answer, usage, charge, under_way.admission)
 
-
-async def _fail(under_way: UnderWay, model: Model, error: BaseException) -> None:
-    """Settle a generation of which nothing was seen: it costs nothing."""
-    if isinstance(error, asyncio.CancelledError):
-        state, code = GenerationState.CANCELLED, None
-    else:
-        state = GenerationState.FAILED
+    async def _fail(self, under_way: UnderWay, model: Model, error: BaseException) -> None:
+        """Settle a generation of which nothing was seen: it costs nothing."""
+        if not isinstance(error, Exception):  # cancelled: nobody waits, and nobody may cancel this once more
+            self._behind.start(under_way.end(GenerationState.CANCELLED, model.name))
+            return
         code = error.code if isinstance(error, TelefonistError) else TelefonistError.code
-    with suppress(Unavailable):  # what went wrong first is what the caller hears of; settling goes on by itself
-        await under_way.end(state, model.name, error=code)
+        with suppress(Unavailable):  # what went wrong first is what the caller hears of; settling goes on by itself
+            await under_way.end(GenerationState.FAILED, model.name, error=code)
+
+
+def _abandon(opening: "asyncio.Task[GenerationStream]") -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().abandon()

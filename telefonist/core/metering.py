@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
+from contextvars import Context
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from telefonist.core.background import Background
 from telefonist.core.billing import charge, hold_amount
 from telefonist.core.mailbox import insist
 from telefonist.core.prices import Prices
 from telefonist.errors import InsufficientCredits, Unavailable
+from telefonist.logs import get_logger
 from telefonist.storage.holds import Holds
 from telefonist.types import (
     Caller,
@@ -24,8 +28,13 @@ from telefonist.types import (
     utc_now,
 )
 
+log = get_logger(__name__)
+
 PATIENCE = 10.0
 """Seconds for which an answer waits to be settled while the database is away; settling goes on after them."""
+
+LOOK_EVERY = 2.0
+"""Seconds between two looks for holds that were forgotten."""
 
 NOTHING = Usage()
 
@@ -92,6 +101,10 @@ class Metering:
         self._prices = prices
         self._process_id = process_id
         self._behind = Background("settling")
+        self._known: WeakValueDictionary[UUID, NewGeneration] = WeakValueDictionary()
+        """Generations with a hold that somebody here still has in hand, be it only to settle them."""
+        self._unknown: set[UUID] = set()
+        self._looking: asyncio.Task[None] | None = None
 
     async def open(
         self,
@@ -130,16 +143,38 @@ class Metering:
             _check(await self._take(generation), hold)
         return Meter(self, generation)
 
+    async def look_for_forgotten(self) -> None:
+        """Give back holds that nobody here knows: of a taking whose outcome was lost with the database's connection.
+
+        A hold is forgotten when two looks in a row find nobody who has its generation in hand. Raises Unavailable.
+        """
+        unknown = {found for found in await self._holds.of_process(self._process_id()) if found not in self._known}
+        forgotten, self._unknown = unknown & self._unknown, unknown
+        if forgotten:
+            log.warning("forgotten_holds_given_back", count=len(forgotten))
+            await self._holds.release(list(forgotten))
+
     async def _take(self, generation: NewGeneration) -> HoldOutcome:
+        self._known[generation.id] = generation
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._keep_looking(), context=Context())
         try:
             return await self._holds.take(generation)
-        except (Unavailable, asyncio.CancelledError):  # it may have been taken all the same
+        except asyncio.CancelledError:
             self._behind.start(self._give_back(generation))
             raise
 
     async def _give_back(self, generation: NewGeneration) -> None:
-        meter = Meter(self, generation)
-        await insist(self._holds.settle, meter.settlement(GenerationState.CANCELLED, generation.model))
+        """Take the hold once more, which tells whether it was taken: until then there may be nothing to settle yet."""
+        if (await insist(self._holds.take, generation)).admitted:
+            meter = Meter(self, generation)
+            await insist(self._holds.settle, meter.settlement(GenerationState.CANCELLED, generation.model))
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            with suppress(Unavailable):
+                await self.look_for_forgotten()
 
     async def settle(self, settlement: Settlement) -> GenerationState:
         """Store a settlement, trying again while the database is away; raises Unavailable after PATIENCE."""
@@ -162,6 +197,9 @@ class Metering:
     async def close(self) -> None:
         """Wait for what is still being settled, for PATIENCE at most; others release the rest, and charge nothing."""
         await self._behind.close(PATIENCE)
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
 
 
 def _check(outcome: HoldOutcome, need: int) -> None:

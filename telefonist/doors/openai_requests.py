@@ -108,8 +108,9 @@ def _model(fields: dict[str, Any]) -> str:
 def _check_message(position: int, message: object) -> None:
     if not isinstance(message, dict):
         _refuse(f"messages.{position}", "Each message is an object with role and content.", message)
-    if message.get("role") not in ROLES:
-        _refuse(f"messages.{position}.role", f"Give one of: {', '.join(sorted(ROLES))}.", message.get("role"))
+    role = message.get("role")
+    if not isinstance(role, str) or role not in ROLES:
+        _refuse(f"messages.{position}.role", f"Give one of: {', '.join(sorted(ROLES))}.", role)
     content = message.get("content")
     if content is not None and not isinstance(content, str | list):
         _refuse(f"messages.{position}.content", "Give a text, a list of parts, or null.", content)

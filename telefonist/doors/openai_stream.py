@@ -5,6 +5,7 @@ only when it asked, in a chunk of its own before ``[DONE]``. An answer that fail
 never in ``[DONE]``, so that it cannot look complete. Source: OpenAI API reference, "Chat completion chunk".
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,13 +16,16 @@ from starlette.types import Receive, Scope, Send
 from telefonist.core.generation_stream import GenerationStream
 from telefonist.doors.client_watch import ClientWatch
 from telefonist.doors.openai_errors import error_body
-from telefonist.errors import TelefonistError
+from telefonist.errors import TelefonistError, Unavailable
 from telefonist.logs import get_logger
 from telefonist.types import Delta, Language, Usage, new_id
 
 log = get_logger(__name__)
 
 DONE = b"data: [DONE]\n\n"
+
+SHUTDOWN_SECONDS = 5
+"""What a client is told to wait whose answer did not end before we did."""
 
 
 class ChunkWriter:
@@ -45,7 +49,7 @@ class ChunkWriter:
             "created": self._last.get("created") or 0,
             "model": self._last.get("model") or model,
             "choices": [],
-            "usage": self._last.get("usage") or usage_body(usage),
+            "usage": usage_body(usage) if usage.estimated else self._last["usage"],
         }
         return b"data: " + orjson.dumps(chunk) + b"\n\n"
 
@@ -84,19 +88,33 @@ class StreamedAnswer(Response):
         self._language = language
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        """Send everything; ends in ClientDisconnect when the client left."""
-        stream, writer = self._stream, self._writer
-        async with ClientWatch(receive), stream:
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        """Send everything, paid for before its end is sent; ends in ClientDisconnect when the client left."""
+        async with ClientWatch(receive, send) as watch:
             try:
-                while (batch := await stream.next()) is not None:
-                    if events := writer.write(batch):
-                        await send({"type": "http.response.body", "body": events, "more_body": True})
-                last = writer.usage(stream.usage, stream.model.name) + DONE
+                async with self._stream:
+                    await watch.send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                    last = await self._pass_on(watch)
             except TelefonistError as error:
                 log.warning("stream_failed", code=error.code, reason=str(error))
-                last = b"data: " + orjson.dumps(error_body(error, self._language)) + b"\n\n"
-            await send({"type": "http.response.body", "body": last, "more_body": False})
+                last = self._failure(error)
+            except asyncio.CancelledError:
+                if watch.client_left:
+                    raise
+                last = self._failure(Unavailable("shutting_down", seconds=SHUTDOWN_SECONDS))
+            except Exception:
+                log.exception("stream_failed")
+                last = self._failure(TelefonistError())
+            await watch.send({"type": "http.response.body", "body": last, "more_body": False})
+
+    async def _pass_on(self, watch: ClientWatch) -> bytes:
+        """Send what is written, and give what is to be sent last."""
+        while (batch := await self._stream.next()) is not None:
+            if events := self._writer.write(batch):
+                await watch.send({"type": "http.response.body", "body": events, "more_body": True})
+        return self._writer.usage(self._stream.usage, self._stream.model.name) + DONE
+
+    def _failure(self, error: TelefonistError) -> bytes:
+        return b"data: " + orjson.dumps(error_body(error, self._language)) + b"\n\n"
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:
