@@ -20,10 +20,12 @@ import httpx
 import openai
 
 from telefonist.app import House, open_house
+from telefonist.core.access_tokens import AccessTokens
 from telefonist.core.identification import KEY_PREFIX, key_digest
 from telefonist.settings import load_settings
 from telefonist.storage.accounts import AccountStore
 from telefonist.storage.api_keys import ApiKeyStore
+from telefonist.storage.sessions import SessionStore
 from telefonist.storage.verification import discrepancies
 from telefonist.types import MICROCREDITS, AccountRole, KeyTerms, new_id
 from telefonist.web import build_web
@@ -79,6 +81,13 @@ class User:
     def headers(self) -> dict[str, str]:
         return {"authorization": f"Bearer {self.key}"}
 
+    async def login(self) -> dict[str, str]:
+        """Log in; gives the headers that show it."""
+        master = self.exchange.house.settings.secret or ""
+        session = await SessionStore(self.exchange.house.database).open(self.id, "hash", secrets.token_bytes(32))
+        assert session is not None
+        return {"authorization": f"Bearer {AccessTokens(master).issue(self.id, session)}"}
+
     async def balance(self) -> int:
         return int(await self.exchange.value("SELECT balance FROM balances WHERE account_id = $1", self.id))
 
@@ -111,11 +120,17 @@ class Exchange:
     connection: asyncpg.Connection
     users: list[User] = field(default_factory=list)
 
-    async def user(self, credits_: float = 1000, terms: KeyTerms | None = None, **options: Any) -> User:
+    async def user(
+        self,
+        credits_: float = 1000,
+        terms: KeyTerms | None = None,
+        role: AccountRole = AccountRole.CLIENT,
+        **options: Any,
+    ) -> User:
         """Make an account with a balance and a key, and a client of OpenAI's that shows it."""
         store = AccountStore(self.house.database)
         start = round(credits_ * MICROCREDITS)
-        account = await store.create(f"{new_id().hex}@example.com", "hash", AccountRole.CLIENT, start=start)
+        account = await store.create(f"{new_id().hex}@example.com", "hash", role, start=start)
         key = KEY_PREFIX + secrets.token_urlsafe(32)
         await ApiKeyStore(self.house.database).create(
             account.id, "key", key_digest(key), "tf-…", terms or KeyTerms(), None
