@@ -59,8 +59,12 @@ def _password(settings: Settings) -> str:
     """Take the password from TELEFONIST_ADMIN_PASSWORD, else ask for it twice without showing it."""
     if settings.admin_password is not None:
         return settings.admin_password
+    language = terminal_language()
     asked: str = typer.prompt(
-        render("user_ask_password", terminal_language()), hide_input=True, confirmation_prompt=True, err=True
+        render("user_ask_password", language),
+        hide_input=True,
+        confirmation_prompt=render("user_repeat_password", language),
+        err=True,
     )
     return asked
 

@@ -75,6 +75,10 @@ Telefonist is on the line: {url}
         "ru": "Пароль",
         "en": "Password",
     },
+    "user_repeat_password": {
+        "ru": "Ещё раз",
+        "en": "Once more",
+    },
     "user_admin_created": {
         "ru": "Создана учётная запись администратора: {email}",
         "en": "An administrator's account was made: {email}",
