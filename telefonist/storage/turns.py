@@ -30,8 +30,8 @@ MESSAGE_OVERHEAD = 5
 """The fewest tokens a message can count for, its frame included: it bounds how many messages a budget can hold."""
 
 LOAD = """
-SELECT t.id, t.conversation_id, t.turn, t.account_id, t.key_id, t.state, t.callback_url, t.model, t.metadata, c.external_id,
-    h.roles, h.contents
+SELECT t.id, t.conversation_id, t.turn, t.account_id, t.key_id, t.state, t.callback_url, t.model, t.metadata,
+    c.external_id, h.roles, h.contents
 FROM unnest($1::uuid[], $2::bigint[]) AS w (conversation_id, turn)
 JOIN tasks t ON t.conversation_id = w.conversation_id AND t.turn = w.turn
 JOIN conversations c ON c.id = w.conversation_id
