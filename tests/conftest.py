@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -42,6 +42,13 @@ def open_folder() -> Iterator[Path]:
 @pytest.fixture
 async def dsn(postgres: str) -> AsyncIterator[str]:
     """Give the DSN of a new database with every migration applied."""
+    async with new_database(postgres) as dsn:
+        yield dsn
+
+
+@asynccontextmanager
+async def new_database(postgres: str) -> AsyncIterator[str]:
+    """Make a database with every migration applied, which is dropped in the end; gives its DSN."""
     name = f"test_{new_id().hex}"
     await _command(postgres, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     yield with_database(postgres, name)

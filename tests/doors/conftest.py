@@ -60,6 +60,13 @@ class _Server(uvicorn.Server):
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
+    async with serving() as serve:
+        yield serve
+
+
+@contextlib.asynccontextmanager
+async def serving() -> AsyncIterator[Serve]:
+    """Give a way to serve applications until the block ends."""
     running: list[tuple[_Server, asyncio.Task[None]]] = []
 
     async def start(app: ASGIApp, host: str = "127.0.0.1") -> str:
