@@ -56,12 +56,14 @@ class ClientWatch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over = True
-        assert self._watching is not None, "entered"  # noqa: S101
-        assert self._worker is not None, "entered"  # noqa: S101
-        self._watching.cancel()
+        watching, worker = self._watching, self._worker
+        assert watching is not None, "entered"  # noqa: S101
+        assert worker is not None, "entered"  # noqa: S101
+        self._watching = self._worker = None  # or task, cancellation and watch keep each other for the collector
+        watching.cancel()
         if self._timer is not None:
             self._timer.cancel()
-        if self.client_left and self._worker.uncancel() == 0 and kind is asyncio.CancelledError:
+        if self.client_left and worker.uncancel() == 0 and kind is asyncio.CancelledError:
             raise ClientDisconnect from None
 
     async def _watch(self) -> None:
