@@ -20,7 +20,7 @@ from telefonist.core.passwords import Passwords
 from telefonist.errors import AccessDenied, CredentialsRefused, InvalidInput, LoginFailed
 from telefonist.logs import get_logger
 from telefonist.memory.base import RateLimiter, enforce
-from telefonist.storage.accounts import AccountStore, StoredLogin
+from telefonist.storage.accounts import AccountStore
 from telefonist.storage.sessions import SessionStore
 from telefonist.types import Caller
 
@@ -65,8 +65,9 @@ class Logins:
         Raises LoginFailed for an unknown user and for a wrong password alike, AccessDenied for a disabled account to
         who knows its password, RateLimited after too many failures, and Unavailable.
         """
-        async with self._limited(email, address):
-            stored = await self._find(email)
+        known = _stored_form(email)
+        async with self._limited(known or email, address):
+            stored = None if known is None else await self._accounts.find(known)
             hashed = None if stored is None else stored.password
             if not await self._passwords.matches(password, hashed) or stored is None or hashed is None:
                 raise LoginFailed
@@ -104,22 +105,20 @@ class Logins:
         require_password(new, "new_password")
         async with self._limited(str(person.payer), person.address):
             stored = await self._accounts.get(person.payer)
-            if not await self._passwords.matches(current, None if stored is None else stored.password):
+            checked = None if stored is None else stored.password
+            if not await self._passwords.matches(current, checked):
                 raise AccessDenied("current_password_wrong")
-        hashed = await self._passwords.hash(new)
-        await self._accounts.set_password(person.payer, hashed, actor=person.payer, keep_session=person.session_id)
+            hashed = await self._passwords.hash(new)
+            if not await self._accounts.set_password(
+                person.payer, hashed, actor=person.payer, replacing=checked, keep_session=person.session_id
+            ):
+                raise AccessDenied("current_password_wrong")
         self._identification.forget(person.payer)
-
-    async def _find(self, email: str) -> StoredLogin | None:
-        try:
-            return await self._accounts.find(email_address(email))
-        except InvalidInput:  # what is no address is nobody's
-            return None
 
     @asynccontextmanager
     async def _limited(self, name: str, address: str) -> AsyncIterator[None]:
         """Count a try beforehand, so that a crowd does not pass together, and take it back unless it was a failure."""
-        tried = sha256(name.strip().lower().encode()).hexdigest()
+        tried = sha256(name.encode()).hexdigest()
         counted: list[tuple[str, str, str]] = []
         try:
             for limit in ((FAILURES_OF_EMAIL, "login", tried), (FAILURES_OF_NETWORK, "login-network", address)):
@@ -135,6 +134,17 @@ class Logins:
 
     def _pair(self, account_id: UUID, session_id: UUID, refresh_token: str) -> TokenPair:
         return TokenPair(self._tokens.issue(account_id, session_id), refresh_token)
+
+
+def _stored_form(email: str) -> str | None:
+    """Give the form in which an address is stored, None for what is none: that is nobody's.
+
+    Every spelling of an address counts as the same one, or guesses would be unlimited again.
+    """
+    try:
+        return email_address(email)
+    except InvalidInput:
+        return None
 
 
 def _digest(refresh_token: str) -> bytes:

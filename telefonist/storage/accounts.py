@@ -82,13 +82,27 @@ class AccountStore:
         return await self._one(accounts.c.id == account_id)
 
     async def set_password(
-        self, account_id: UUID, password: str, *, actor: UUID | None, keep_session: UUID | None = None
-    ) -> None:
-        """Store another password's hash, and end every session but one: whoever knew the old one is out."""
+        self,
+        account_id: UUID,
+        password: str,
+        *,
+        actor: UUID | None,
+        replacing: str | None = None,
+        keep_session: UUID | None = None,
+    ) -> bool:
+        """Store another password's hash, and end every session but one: whoever knew the old one is out.
+
+        With ``replacing`` only where that hash is still the stored one; says whether it was.
+        """
+        change = update(accounts).where(accounts.c.id == account_id).values(password=password)
+        if replacing is not None:
+            change = change.where(accounts.c.password == replacing)
         async with self._database.begin() as connection:
-            await connection.execute(update(accounts).where(accounts.c.id == account_id).values(password=password))
+            if (await connection.execute(change)).rowcount == 0:
+                return False
             await audit.append(connection, actor, "account.password_changed", str(account_id))
             await sessions.revoke_all(connection, account_id, keep_session)
+            return True
 
     async def _one(self, which: Any) -> StoredLogin | None:
         query: Select[Any] = select(accounts).where(which)

@@ -8,7 +8,7 @@ import pytest
 from telefonist.core.access_tokens import AccessTokens
 from telefonist.core.accounts import REGISTRATIONS, Accounts, Registration
 from telefonist.core.identification import Identification
-from telefonist.core.logins import Logins
+from telefonist.core.logins import FAILURES_OF_NETWORK, Logins
 from telefonist.core.passwords import HASHER, LONGEST_QUEUE, NOBODYS, Passwords
 from telefonist.errors import (
     AccessDenied,
@@ -190,6 +190,39 @@ async def test_no_login_survives_a_password_that_changes_beside_it(office: Offic
             continue
         with pytest.raises(CredentialsRefused):
             await office.logins.refresh(login.refresh_token)
+
+
+async def test_a_password_is_not_changed_by_who_knew_the_one_before_the_last(
+    office: Office, database: Database
+) -> None:
+    account = await office.accounts.register(ANN, PASSWORD, None, HOME)
+    store = AccountStore(database)
+    checked = await store.get(account.id)
+    assert checked is not None
+    await office.accounts.reset_password(ANN, "battery staple")
+    assert not await store.set_password(account.id, "a thief's", actor=account.id, replacing=checked.password)
+    assert (await office.logins.login(ANN, "battery staple", HOME)).access_token
+
+
+async def test_every_spelling_of_an_address_is_limited_as_one(office: Office) -> None:
+    spellings = ["ann@example.com", " Ann@example.com", "ann@EXAMPLE.com", "ann@ｅxample.com", "ann@exampl\u24d4.com"]
+    for number in range(10):
+        with pytest.raises(LoginFailed):
+            await office.logins.login(spellings[number % 5], "wrong horse", f"192.0.2.{number}")
+    for spelling in spellings:
+        with pytest.raises(RateLimited):
+            await office.logins.login(spelling, "wrong horse", "198.51.100.1")
+
+
+async def test_guesses_from_one_network_are_limited_whoever_they_are_for(office: Office) -> None:
+    for _ in range(99):
+        await office.limiter.hit(FAILURES_OF_NETWORK, "login-network", HOME)
+    with pytest.raises(LoginFailed):
+        await office.logins.login("bob@example.com", "wrong horse", HOME)
+    with pytest.raises(RateLimited):
+        await office.logins.login("eve@example.com", "wrong horse", HOME)
+    with pytest.raises(LoginFailed):
+        await office.logins.login("eve@example.com", "wrong horse", "192.0.2.2")
 
 
 async def test_while_the_database_is_away_no_failure_is_counted(database: Database) -> None:
