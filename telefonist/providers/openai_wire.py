@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 
 import orjson
 
-from telefonist.errors import ProviderFailed, ProviderProtocolError
+from telefonist.errors import ProviderFailed, ProviderProtocolError, ProviderRejectedRequest
 from telefonist.providers.openai_text import estimate_input, estimate_prompt, plain_text, written
 from telefonist.types import ChatRequest, Completion, Delta, EmbeddingRequest, Embeddings, Json, Usage, estimate_tokens
 
@@ -31,6 +31,16 @@ def request_body(request: ChatRequest, *, stream: bool) -> Json:
         body.pop("stream", None)
         body.pop("stream_options", None)  # OpenAI refuses it on a plain request
     return body
+
+
+def write_json(provider: str, body: Json) -> bytes:
+    """Write a request; raises ProviderRejectedRequest for what JSON cannot hold."""
+    try:
+        return orjson.dumps(body, default=dict)
+    except TypeError as error:
+        raise ProviderRejectedRequest(
+            provider, status=400, reason=f"the request cannot be written as JSON: {error}"
+        ) from error
 
 
 def embedding_body(request: EmbeddingRequest) -> Json:

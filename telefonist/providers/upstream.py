@@ -4,7 +4,7 @@ import asyncio
 import io
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 
 import aiohttp
 from yarl import URL
@@ -108,8 +108,7 @@ class Answer:
 class Upstream:
     """Sends requests of one provider over the process's shared connections.
 
-    Asks for no compression: events should arrive as they are written; what comes compressed all the same is read
-    under the same limits.
+    What comes compressed, although nobody asks for that, is read under the same limits.
 
     Raises ConfigurationError for a CA bundle that cannot be read.
     """
@@ -119,46 +118,58 @@ class Upstream:
         self._session = session
         self._timeout = aiohttp.ClientTimeout(total=None, connect=config.connect_timeout)
         self._tls = _tls(config)
-        self._slots = asyncio.Semaphore(config.max_concurrency) if config.max_concurrency > 0 else None
+        self._places = asyncio.Semaphore(config.max_concurrency) if config.max_concurrency > 0 else None
         in_address = URL(config.chat_url).query.values()
         self.secrets: tuple[str, ...] = (config.api_key, *config.headers.values(), *in_address)
         """What must not appear in any text, in addition to whatever looks like a key."""
 
     @asynccontextmanager
     async def post(self, url: URL, body: bytes, headers: Mapping[str, str]) -> AsyncIterator[Answer]:
+        """Wait for a place, send one request and give its answer once the upstream has accepted it.
+
+        Raises what ``place`` and ``send`` raise.
+        """
+        async with self.place() as deadline, self.send(url, body, headers, deadline) as answer:
+            yield answer
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[float]:
+        """Wait for one of ``max_concurrency`` places; gives the moment (the loop's time) when all must be over.
+
+        Waiting counts towards the total time: raises ProviderTimeout past it.
+        """
+        deadline = asyncio.get_running_loop().time() + self._config.total_timeout
+        if self._places is None:
+            yield deadline
+            return
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._places.acquire()
+        except TimeoutError:
+            raise timed_out(self._config, "total", deadline, deadline) from None
+        try:
+            yield deadline
+        finally:
+            self._places.release()
+
+    @asynccontextmanager
+    async def send(self, url: URL, body: bytes, headers: Mapping[str, str], deadline: float) -> AsyncIterator[Answer]:
         """Send one request and give its answer once the upstream has accepted it.
 
         Leaving the block early, cancellation included, closes the connection at once; after the end of the answer it
-        is kept for the next request. Waiting for one of ``max_concurrency`` places counts towards the total time.
+        is kept for the next request.
 
         Raises ProviderUnreachable without a connection, ProviderTimeout past a limit, and for a refusal the error of
         its status (``failures.from_response``).
         """
-        deadline = asyncio.get_running_loop().time() + self._config.total_timeout
-        async with self._slot(deadline):
-            response = await self._headers(url, body, headers, deadline)
-            answer = Answer(response, self._config, deadline)
-            try:
-                if response.status != 200:
-                    raise await self._refusal(response, answer)
-                yield answer
-            finally:
-                answer.close()
-
-    def _slot(self, deadline: float) -> AbstractAsyncContextManager[None]:
-        return nullcontext() if self._slots is None else self._place(self._slots, deadline)
-
-    @asynccontextmanager
-    async def _place(self, slots: asyncio.Semaphore, deadline: float) -> AsyncIterator[None]:
+        response = await self._headers(url, body, headers, deadline)
+        answer = Answer(response, self._config, deadline)
         try:
-            async with asyncio.timeout_at(deadline):
-                await slots.acquire()
-        except TimeoutError:
-            raise timed_out(self._config, "total", deadline, deadline) from None
-        try:
-            yield
+            if response.status != 200:
+                raise await self._refusal(response, answer)
+            yield answer
         finally:
-            slots.release()
+            answer.close()
 
     async def _headers(
         self, url: URL, body: bytes, headers: Mapping[str, str], deadline: float
@@ -196,24 +207,6 @@ class Upstream:
         except ProviderError:
             pass  # the status has said the essential; its explanation did not arrive whole
         return from_response(self._config.name, response.status, response.headers, body, self.secrets)
-
-
-def checked_address(config: ProviderConfig, setting: str, address: str) -> URL:
-    """Parse the address that ``setting`` gives; raises ConfigurationError for one that nothing can be sent to."""
-    try:
-        url = URL(address)
-    except ValueError:
-        url = URL()
-    if url.scheme not in ("http", "https") or not url.host:
-        raise ConfigurationError(
-            f"providers.{config.name}.{setting}: not an http(s) address. Give one such as https://api.openai.com/v1."
-        )
-    if url.user is not None or url.password is not None:
-        raise ConfigurationError(
-            f"providers.{config.name}.{setting}: a user name or password in the address is not supported. "
-            "Use api_key or headers."
-        )
-    return url
 
 
 def timed_out(config: ProviderConfig, phase: str, limit: float, deadline: float) -> ProviderTimeout:

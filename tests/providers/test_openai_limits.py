@@ -13,7 +13,7 @@ from contextlib import aclosing, contextmanager
 import pytest
 
 from telefonist.errors import ProviderProtocolError, ProviderTimeout, ProviderUnreachable
-from telefonist.providers import openai_compatible
+from telefonist.providers import openai_answers
 from telefonist.providers.base import Provider
 from telefonist.types import Delta
 from tests.fakes.openai_upstream import FakeOpenAI, answer, chunk, event, events, refuse, reply, silence
@@ -218,7 +218,7 @@ async def test_an_answer_that_never_ends_is_not_kept_in_memory(upstream: FakeOpe
 async def test_a_stream_that_never_ends_is_given_up(
     upstream: FakeOpenAI, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openai_compatible, "MAX_STREAM_BYTES", 200_000)
+    monkeypatch.setattr(openai_answers, "MAX_STREAM_BYTES", 200_000)
     upstream.script(forever(event(chunk("word ")), "text/event-stream"))
     got: list[Delta] = []
     with pytest.raises(ProviderProtocolError, match="an answer of more than 200000 bytes"):
