@@ -53,7 +53,7 @@ from telefonist.storage.tasks import Tasks
 from telefonist.storage.turns import Turns
 from telefonist.storage.users import Users
 from telefonist.storage.webhook_secrets import WebhookSecretStore
-from telefonist.types import MICROCREDITS, Side
+from telefonist.types import MICROCREDITS, Door, Side
 
 log = get_logger(__name__)
 
@@ -132,7 +132,8 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
         catalog = Catalog(settings.models, settings.default_model)
         memory = await stack.enter_async_context(_memory(settings, kind))
         prices = Prices(PriceOverrides(database))
-        gate = Gate(memory, settings.doors.api.rate_limit)
+        doors = settings.doors
+        gate = Gate(memory, {Door.API: doors.api.rate_limit, Door.CHAT: doors.chat.rate_limit})
         worker, processes, generations = None, None, None
         if kind != "command":
             processes = registered = Processes(database, kind)

@@ -16,6 +16,7 @@ from telefonist.doors import (
     keys,
     openai_api,
     openai_errors,
+    simple_chat,
     webhook,
 )
 from telefonist.doors.auth import Authentication
@@ -44,6 +45,13 @@ def build_web(house: House) -> ASGIApp:
     accept = webhook.acceptor(house.tasks, authentication, limiter, house.guard, rate_limit)
     assert house.generations is not None, "commands serve no web"  # noqa: S101
     model_api = openai_api.OpenAIDoor(house.generations, house.catalog, house.prices, authentication)
+    chat_doors = simple_chat.ChatDoors(
+        house.generations,
+        house.catalog,
+        authentication,
+        kinds={provider.name: provider.kind for provider in settings.providers},
+        system_prompt=settings.doors.chat.system_prompt,
+    )
     ledger, usage = Ledger(house.database), UsageReports(house.database)
     app = FastAPI(
         title="Telefonist",
@@ -56,6 +64,7 @@ def build_web(house: House) -> ASGIApp:
     for routes in (
         webhook.router(accept, house.tasks, authentication, limiter, rate_limit),
         openai_api.router(model_api),
+        simple_chat.router(chat_doors),
         accounts.router(authentication, house.accounts, house.logins),
         keys.router(authentication, house.keys, house.secrets, limiter),
         billing.router(authentication, ledger, usage),

@@ -1,10 +1,11 @@
 """Who may begin a generation now: the limits of a key, and those of callers without an account."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from telefonist.errors import AccessDenied, RateLimited
 from telefonist.memory.base import LimitOutcome, Memory
-from telefonist.types import Caller, Model
+from telefonist.types import Caller, Door, Model
 
 TOO_MANY_STREAMS_SECONDS = 1
 """What a caller is told to wait when all of its streams are open; one may end at any moment."""
@@ -39,13 +40,15 @@ class Admission:
 
 
 class Gate:
-    """Lets callers in as far as their keys allow; ``anonymous_limit`` is for an address without an account."""
+    """Lets callers in as far as their keys allow; ``anonymous_limits`` are for an address without an account."""
 
-    def __init__(self, memory: Memory, anonymous_limit: str) -> None:
+    def __init__(self, memory: Memory, anonymous_limits: Mapping[Door, str]) -> None:
         self._memory = memory
-        self._anonymous_limit = anonymous_limit
+        self._anonymous_limits = anonymous_limits
 
-    async def admit(self, caller: Caller, model: Model, *, tokens: int, streamed: bool = False) -> Admission:
+    async def admit(
+        self, caller: Caller, model: Model, door: Door, *, tokens: int, streamed: bool = False
+    ) -> Admission:
         """Count a request that will use about ``tokens``.
 
         Raises AccessDenied for a model that the key may not use, and RateLimited, which says when to come back.
@@ -55,7 +58,7 @@ class Gate:
             raise AccessDenied("model_not_allowed", model=model.name, allowed=", ".join(terms.models) or "-")
         admission = Admission(self._memory, caller)
         if caller.account_id is None:
-            admission.requests = await self._hit(self._anonymous_limit, "anonymous", caller.address)
+            admission.requests = await self._hit(self._anonymous_limits[door], "anonymous", door, caller.address)
         elif terms.requests_per_minute is not None:
             admission.requests = await self._hit(f"{terms.requests_per_minute}/minute", "key", _key(caller))
         if terms.tokens_per_minute is not None:

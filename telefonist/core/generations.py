@@ -94,7 +94,7 @@ class Generations:
     async def embed(self, caller: Caller, door: Door, model: Model, texts: Any, options: Json) -> Embedded:
         """Give vectors, charged by what was read for them; raises what ``complete`` does."""
         tokens = estimate_input(texts)
-        admission = await self._gate.admit(caller, model, tokens=tokens)
+        admission = await self._gate.admit(caller, model, door, tokens=tokens)
         try:
             meter = await self._metering.open(caller, model, door, prompt_tokens=tokens, expected_output=0)
         except BaseException:
@@ -118,9 +118,8 @@ class Generations:
 
     async def _begin(self, wanted: Wanted, *, streamed: bool) -> UnderWay:
         tokens = estimate_prompt(wanted.messages, wanted.options)
-        admission = await self._gate.admit(
-            wanted.caller, wanted.model, tokens=tokens + wanted.choices * wanted.output_of_each, streamed=streamed
-        )
+        expected = tokens + wanted.choices * wanted.output_of_each
+        admission = await self._gate.admit(wanted.caller, wanted.model, wanted.door, tokens=expected, streamed=streamed)
         try:
             meter = await self._metering.open(
                 wanted.caller,

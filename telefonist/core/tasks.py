@@ -12,7 +12,7 @@ from telefonist.errors import AuthenticationRequired, Conflict, FieldProblem, In
 from telefonist.logs import get_logger, message_text
 from telefonist.storage.intake import Intake
 from telefonist.storage.tasks import Tasks
-from telefonist.types import AcceptedTask, Caller, NewTask, Side, TaskView
+from telefonist.types import AcceptedTask, Caller, Door, NewTask, Side, TaskView
 
 log = get_logger(__name__)
 
@@ -77,7 +77,7 @@ class WebhookTasks:
             )
             raise InvalidInput([problem])
         if caller.account_id is not None:
-            await self._gate.admit(caller, model, tokens=tokens + model.hold_output_default)
+            await self._gate.admit(caller, model, Door.WEBHOOK, tokens=tokens + model.hold_output_default)
             await self._funds.require(caller, model)
         if self._worker is None:
             receipt = await self._intake.accept(task, caller.account_id, tokens, None, key_id=caller.key_id)

@@ -5,18 +5,17 @@ Source: OpenAI API reference, "Chat completions", "Embeddings" and "Models".
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil
 from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from telefonist.core.admission import Admission
 from telefonist.core.catalog import Catalog
 from telefonist.core.generations import Generations, Wanted
 from telefonist.core.prices import Prices
 from telefonist.doors import openai_documents as documents
+from telefonist.doors.answer_headers import answer_headers
 from telefonist.doors.auth import Authentication
 from telefonist.doors.client_watch import ClientWatch
 from telefonist.doors.openai_requests import read_chat_call, read_embedding_call
@@ -56,14 +55,14 @@ class OpenAIDoor:
                 stream = await self.generations.stream(wanted)
             writer = ChunkWriter(include_usage=call.include_usage)
             return StreamedAnswer(
-                stream, writer, caller.language, _headers(stream.admission, wanted.model, stream.model)
+                stream, writer, caller.language, answer_headers(stream.admission, wanted.model, stream.model)
             )
         async with ClientWatch(request.receive):
             completed = await self.generations.complete(wanted)
         body: Json = completed.answer.completion.body
         if completed.usage.estimated:
             body = {**body, "usage": usage_body(completed.usage)}
-        return _json(body, _headers(completed.admission, wanted.model, completed.answer.model))
+        return _json(body, answer_headers(completed.admission, wanted.model, completed.answer.model))
 
     async def embeddings(self, request: Request) -> Response:
         """Answer ``POST /v1/embeddings``."""
@@ -72,7 +71,7 @@ class OpenAIDoor:
         model = self._model(call.model, "embedding")
         async with ClientWatch(request.receive):
             embedded = await self.generations.embed(caller, Door.API, model, call.texts, call.options)
-        return _json(embedded.embeddings.body, _headers(embedded.admission, model, embedded.model))
+        return _json(embedded.embeddings.body, answer_headers(embedded.admission, model, embedded.model))
 
     async def models(self, request: Request) -> Response:
         """Answer ``GET /v1/models`` with what the caller may ask for."""
@@ -150,16 +149,3 @@ def _credits(microcredits: int) -> orjson.Fragment:
 
 def _json(body: Json, headers: Mapping[str, str]) -> Response:
     return Response(orjson.dumps(body, default=dict), 200, headers, "application/json")
-
-
-def _headers(admission: Admission, asked: Model, served_by: Model) -> dict[str, str]:
-    """Say what is left of the limits, as OpenAI does, and which model answered in place of the one asked for."""
-    headers: dict[str, str] = {}
-    for what, outcome in (("requests", admission.requests), ("tokens", admission.tokens)):
-        if outcome is not None:
-            headers[f"x-ratelimit-limit-{what}"] = str(outcome.limit)
-            headers[f"x-ratelimit-remaining-{what}"] = str(max(0, outcome.remaining))
-            headers[f"x-ratelimit-reset-{what}"] = f"{ceil(outcome.reset_after)}s"
-    if served_by.name != asked.name:
-        headers["x-telefonist-served-by"] = served_by.name
-    return headers

@@ -12,7 +12,6 @@ from pydantic import (
     ConfigDict,
     Field,
     HttpUrl,
-    ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
@@ -21,6 +20,7 @@ from telefonist.channels.address_guard import AddressGuard
 from telefonist.channels.callback_url import check_callback_url
 from telefonist.core.tasks import WebhookTasks
 from telefonist.doors.auth import MAY_BE_ANONYMOUS, NEEDS_ACCOUNT, Authentication
+from telefonist.doors.public_bodies import read_body
 from telefonist.doors.refusals import Responses, refusals
 from telefonist.doors.task_views import AcceptedView, TaskDocument, TaskList, task_document
 from telefonist.doors.thin import Endpoint
@@ -167,10 +167,7 @@ def router(
 
 
 def _read(body: bytes, idempotency_key: str | None, tasks: WebhookTasks, guard: AddressGuard) -> NewTask:
-    try:
-        wanted = WebhookRequest.model_validate_json(body)
-    except ValidationError as error:
-        raise InvalidInput([_problem(detail) for detail in error.errors(include_url=False)]) from None
+    wanted = read_body(body, WebhookRequest)
     callback_url = str(wanted.callback_url)
     check_callback_url(callback_url, guard)
     _refuse_blank(wanted.message)
@@ -184,13 +181,6 @@ def _read(body: bytes, idempotency_key: str | None, tasks: WebhookTasks, guard: 
         metadata=_json_text(wanted.metadata),
         idempotency_key=_key(idempotency_key),
     )
-
-
-def _problem(detail: Any) -> FieldProblem:
-    context = {name: str(value) for name, value in detail.get("ctx", {}).items()} or None
-    if detail["type"] == "json_invalid":
-        return FieldProblem("json_invalid", ("body",), "The body is not valid JSON.", None, context)
-    return FieldProblem(detail["type"], ("body", *detail["loc"]), detail["msg"], detail["input"], context)
 
 
 def _refuse_blank(message: str) -> None:

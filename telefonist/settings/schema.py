@@ -55,11 +55,28 @@ class ApiDoor(Table):
     ] = "60/minute"
 
 
+class ChatDoor(Table):
+    """``/chatgpt/`` and ``/gigachat/``: how often an address may knock, and what their models are told."""
+
+    rate_limit: Annotated[
+        RateLimit,
+        Setting(
+            "one limit such as 60/minute, 1000/hour or 10 per 30 second", "60/minute", "TELEFONIST_CHAT_RATE_LIMIT"
+        ),
+    ] = "60/minute"
+    system_prompt: Annotated[str, Setting("a text", "Answer briefly.", "TELEFONIST_CHAT_SYSTEM_PROMPT")] = (
+        "Ты заботливый ассистент и хочешь помочь пользователю решить его проблему"
+    )
+    """Put before a conversation that has no system message of its own; an empty text, which only the file can give:
+    nothing is."""
+
+
 class Doors(Table):
     """What differs from door to door."""
 
     webhook: WebhookDoor = WebhookDoor()
     api: ApiDoor = ApiDoor()
+    chat: ChatDoor = ChatDoor()
 
 
 class Limits(Table):

@@ -15,6 +15,15 @@ TEXTS: Catalogue = {
         "ru": "Модель «{model}» неизвестна. Есть: {known}.",
         "en": "Model '{model}' is unknown. Known models: {known}.",
     },
+    "chatgpt_not_configured": {
+        "ru": "ChatGPT здесь не настроен: задайте URL_GPT и API_KEY и запустите сервис снова. Без них есть: {known}.",
+        "en": "ChatGPT is not set up here: set URL_GPT and API_KEY and start the service again. "
+        "There is without them: {known}.",
+    },
+    "gigachat_not_configured": {
+        "ru": "GigaChat здесь не настроен: задайте AUTH_CREDENTIALS и запустите сервис снова.",
+        "en": "GigaChat is not set up here: set AUTH_CREDENTIALS and start the service again.",
+    },
     "idempotency_conflict": {
         "ru": "Этот Idempotency-Key уже использован с другим телом запроса. Возьмите новый ключ.",
         "en": "This Idempotency-Key was used with a different request body. Use a new key.",

@@ -175,7 +175,7 @@ async def open_office(
             catalog,
             system_prompt,
             worker,
-            gate=Gate(memory, "1000/minute"),
+            gate=Gate(memory, {}),
             funds=Funds(Purses(database), prices),
         )
         office = Office(database, tasks, worker, model, processes, mailboxes)

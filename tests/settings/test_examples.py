@@ -23,6 +23,7 @@ SETTINGS = dict(declared(Document))
 PLANNED_NAMES = {name for names in PLANNED.values() for name in names}
 NAMES = {setting.env for setting in SETTINGS.values() if setting.env}
 KEYS = {"CALLBACK_AUTHORIZATION": "Bearer x", "OPENROUTER_API_KEY": "sk-or-1"}
+SIZES = {"1 MiB": 1 << 20, "20 MiB": 20 << 20}
 IN_PLACE_OF_BLANKS = {
     "API_KEY": "sk-1",
     "DATABASE_URL": "postgresql://u:p@h/d",
@@ -105,7 +106,7 @@ def test_the_table_examples_of_the_file_show_the_defaults(folder: Folder) -> Non
     plain = folder.start()
     for table in ("limits", "redis", "log"):
         for key, value in shown[table].items():
-            assert getattr(getattr(plain, table), key) == (1 << 20 if value == "1 MiB" else value)
+            assert getattr(getattr(plain, table), key) == SIZES.get(value, value)
     for key in shown["delivery"].keys() - {"allowed_networks", "headers"}:
         default = getattr(plain.delivery, key)
         assert (list(default) if isinstance(default, tuple) else default) == shown["delivery"][key]

@@ -70,8 +70,8 @@ def test_a_line_of_dotenv_that_is_none_is_named_by_its_number(folder: Folder) ->
         ("[delivery]\njiter = 1", "delivery.jiter in telefonist.toml: there is no such setting; did you mean jitter?"),
         ("[doors.web_hook]", "doors.web_hook in telefonist.toml: there is no such setting; did you mean webhook?"),
         (
-            "rate_limit = '5/minute'",
-            "rate_limit in telefonist.toml: there is no such setting; did you mean rate_limit in [doors.webhook]?",
+            "per_host = 5",
+            "per_host in telefonist.toml: there is no such setting; did you mean per_host in [delivery]?",
         ),
         (
             "[[models]]\nname = 'a'\ndefault_model = 'a'",
