@@ -139,7 +139,7 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
             processes = registered = Processes(database, kind)
             stack.push_async_callback(_leave, processes)
             await _take_place(processes, settings, kind, same_machine=embedded is not None)
-            providers = await stack.enter_async_context(await Providers.open(settings.providers))
+            providers = await stack.enter_async_context(await Providers.open(settings.providers, memory.tokens))
             generator = Generator(catalog, providers, RetryPolicy(retries=settings.limits.provider_retries))
             metering = Metering(Holds(database), prices, lambda: registered.id)
             stack.push_async_callback(metering.close)

@@ -1,9 +1,9 @@
-"""What the core asks of a provider."""
+"""What the core asks of a provider, and what a provider asks of the house."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Literal, Protocol
 
-from telefonist.types import ChatRequest, Completion, Delta, EmbeddingRequest, Embeddings
+from telefonist.types import ChatRequest, Completion, Delta, EmbeddingRequest, Embeddings, Token
 
 
 class Provider(Protocol):
@@ -40,4 +40,19 @@ class Provider(Protocol):
 
     async def aclose(self) -> None:
         """Let go of connections."""
+        ...
+
+
+class Tokens(Protocol):
+    """Keeps the tokens that providers hand out; the memory of the house does, since what it holds may expire."""
+
+    async def token(self, name: str, fetch: Callable[[], Awaitable[Token]]) -> Token:
+        """Give the token of that name while it lives for a minute more, else what ``fetch`` gives.
+
+        However many ask at once, in all processes that share the memory, one fetches.
+        """
+        ...
+
+    async def invalidate(self, name: str, value: str) -> None:
+        """Forget the token if it still has that value, which the provider refused."""
         ...

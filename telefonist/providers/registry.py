@@ -7,22 +7,24 @@ from typing import Self
 import aiohttp
 
 from telefonist.errors import ConfigurationError
-from telefonist.providers.base import Provider
+from telefonist.providers.base import Provider, Tokens
 from telefonist.providers.demo import DemoProvider
+from telefonist.providers.gigachat import GigaChat
 from telefonist.providers.openai_compatible import OpenAICompatible
 from telefonist.types import ProviderConfig
 
 _KEEP_ALIVE_SECONDS = 60.0
 """How long an idle connection is kept: a new TLS handshake costs more than the socket."""
 
-KINDS: Mapping[str, Callable[[ProviderConfig, aiohttp.ClientSession], Provider]] = {
-    "openai": OpenAICompatible,
-    "demo": lambda config, _session: DemoProvider(config),
+KINDS: Mapping[str, Callable[[ProviderConfig, aiohttp.ClientSession, Tokens], Provider]] = {
+    "openai": lambda config, session, _tokens: OpenAICompatible(config, session),
+    "gigachat": GigaChat,
+    "demo": lambda config, _session, _tokens: DemoProvider(config),
 }
 """The wire protocols that are spoken, by the ``kind`` of a provider's row."""
 
 
-def build_provider(config: ProviderConfig, session: aiohttp.ClientSession) -> Provider:
+def build_provider(config: ProviderConfig, session: aiohttp.ClientSession, tokens: Tokens) -> Provider:
     """Make the provider of a row; raises ConfigurationError for a kind or a value that cannot be used."""
     try:
         build = KINDS[config.kind]
@@ -30,7 +32,7 @@ def build_provider(config: ProviderConfig, session: aiohttp.ClientSession) -> Pr
         raise ConfigurationError(
             f"providers.{config.name}.kind: {config.kind!r} is not available yet. Use one of: {', '.join(KINDS)}."
         ) from None
-    return build(config, session)
+    return build(config, session, tokens)
 
 
 class Providers(Mapping[str, Provider]):
@@ -44,15 +46,18 @@ class Providers(Mapping[str, Provider]):
         self._session = session
 
     @classmethod
-    async def open(cls, configs: Iterable[ProviderConfig]) -> Self:
-        """Build all providers; raises ConfigurationError for two of one name or what ``build_provider`` refuses."""
+    async def open(cls, configs: Iterable[ProviderConfig], tokens: Tokens) -> Self:
+        """Build all providers, which keep what they must show upstream in ``tokens``.
+
+        Raises ConfigurationError for two of one name or what ``build_provider`` refuses.
+        """
         session = new_session()
         by_name: dict[str, Provider] = {}
         try:
             for config in configs:
                 if config.name in by_name:
                     raise ConfigurationError(f"providers: two are named {config.name!r}. Give each its own name.")
-                by_name[config.name] = build_provider(config, session)
+                by_name[config.name] = build_provider(config, session, tokens)
         except BaseException:
             await session.close()
             raise

@@ -21,6 +21,10 @@ class ProviderConfig:
     chat_url: str = ""
     """The full chat-completions address, for an upstream given as one (``URL_GPT``); empty: below ``base_url``."""
     api_key: str = field(default="", repr=False)
+    scope: str = ""
+    """Of GigaChat: what the key is for, private use or a company's."""
+    auth_url: str = ""
+    """Of GigaChat: where tokens are handed out for the key."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     ca_bundle: str = ""
     max_concurrency: int = 0

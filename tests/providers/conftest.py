@@ -6,12 +6,20 @@ from typing import Any
 
 import pytest
 
+from telefonist.memory.local import LocalTokens
 from telefonist.providers.base import Provider
 from telefonist.providers.registry import build_provider, new_session
 from telefonist.types import ProviderConfig
 from tests.fakes.openai_upstream import FakeOpenAI
+from tests.fakes.private_ca import PrivateCA
 
 MakeProvider = Callable[..., Provider]
+
+
+@pytest.fixture(scope="session")
+def private_ca(tmp_path_factory: pytest.TempPathFactory) -> PrivateCA:
+    """Give a certificate authority that nobody trusts by default."""
+    return PrivateCA(tmp_path_factory.mktemp("ca"))
 
 
 @pytest.fixture
@@ -23,11 +31,12 @@ async def upstream() -> AsyncIterator[FakeOpenAI]:
 @pytest.fixture
 async def make_provider(upstream: FakeOpenAI) -> AsyncIterator[MakeProvider]:
     """Make providers of the fake upstream; keyword arguments change their row."""
+    tokens = LocalTokens()
     async with new_session() as session:
 
         def make(**changes: Any) -> Provider:
             row = ProviderConfig("fake", "openai", base_url=upstream.base_url, api_key=upstream.api_key)
-            return build_provider(replace(row, **changes), session)
+            return build_provider(replace(row, **changes), session, tokens)
 
         yield make
 
