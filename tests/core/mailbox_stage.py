@@ -272,8 +272,9 @@ class Stage:
         wake_at = conversation.wake_at(Side(side), model.now)
         agree(due_in is None, wake_at is None, f"{what} rests for good")
         if wake_at is not None and holder is None:
-            early = due_in < wake_at - model.now and conversation not in model.rested
-            agree(due_in, due_in if early else wake_at - model.now, f"hours until {what} is looked at")
+            looked_at_in = max(0, due_in)  # put to rest after its time had come, it is due at once
+            early = looked_at_in < wake_at - model.now and conversation not in model.rested
+            agree(looked_at_in, looked_at_in if early else wake_at - model.now, f"hours until {what} is looked at")
 
     async def _look(self) -> tuple[list[asyncpg.Record], list[asyncpg.Record], list[asyncpg.Record]]:
         return (

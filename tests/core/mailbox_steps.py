@@ -134,9 +134,8 @@ def store(model: Model, process: Process, work: Work, succeeds: bool) -> Step:
         process.go_on(work, receipt.next_lease)
         lease = receipt.delivery_lease
         if lease is not None and outcome.outgoing is not None:
-            at_hand = PendingDelivery(
-                outcome.outgoing, ACCOUNT, 0, 0, None
-            )  # if lease.tail == lease.head + 1 else None
+            alone = lease.tail - lease.head == 1
+            at_hand = PendingDelivery(outcome.outgoing, ACCOUNT, 0, 0, None) if alone else None
             process.start(Work(work.conversation, lease, pending=at_hand))
 
     return Step(
