@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from telefonist.app import House, ProcessKind, open_house
+from telefonist.core.heartbeat import Heartbeat
 from telefonist.errors import ConfigurationError, Unavailable
 from telefonist.memory.local import LocalRateLimiter
 from telefonist.settings import Settings, load_settings
@@ -36,7 +37,7 @@ class Folder:
     async def running(self, kind: ProcessKind, **environ: str) -> AsyncIterator[House]:
         async with open_house(self.settings(**environ), kind) as house:
             assert house.processes is not None
-            beating = asyncio.create_task(house.processes.keep_alive(every=0.05))
+            beating = asyncio.create_task(Heartbeat(house.processes, every=0.05).run())
             try:
                 yield house
             finally:

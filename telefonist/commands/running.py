@@ -14,6 +14,7 @@ import uvloop
 
 from telefonist.app import House, ProcessKind, open_house
 from telefonist.commands.terminal import say, terminal_language
+from telefonist.core.heartbeat import Heartbeat
 from telefonist.errors import ConfigurationError
 from telefonist.logs import configure_logging, get_logger
 from telefonist.settings import Settings
@@ -95,7 +96,7 @@ async def _run(
     _settle()
     background = [asyncio.create_task(house.worker.run())] if house.worker else []
     if house.processes is not None and house.worker is None:
-        background.append(asyncio.create_task(house.processes.keep_alive()))
+        background.append(asyncio.create_task(Heartbeat(house.processes).run()))
     if house.embedded is not None:
         background.append(asyncio.create_task(house.embedded.watch()))
     told = asyncio.create_task(stop.told.wait())

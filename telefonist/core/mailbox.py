@@ -6,8 +6,6 @@ that was frozen, cut off or declared dead cannot write any more, whatever it bel
 """
 
 import asyncio
-import math
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import Context
@@ -15,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import ParamSpec, Protocol, TypeVar
 from uuid import UUID
 
+from telefonist.core.heartbeat import Heartbeat
 from telefonist.errors import LeaseLost, Unavailable
 from telefonist.logs import get_logger, log_context
 from telefonist.storage.mailboxes import Mailboxes
@@ -39,9 +38,6 @@ PARTING = 1.0
 """Seconds in which work whose lease has gone to other work here may end by itself: mostly its mailbox was empty, and it
 is only about to hear of its last commit."""
 
-REAP_ORPHANS_ONLY = 24 * 3600.0
-"""Silence (seconds) that nobody survives: used while our own clock of the others cannot be trusted."""
-
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
@@ -58,9 +54,6 @@ class Rhythm:
     tidy: float = 60.0
     """How often what is past its time is cleared away."""
 
-
-CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""A clock that goes on, where the system has one, while the machine is suspended."""
 
 AtHand = Turn | PendingDelivery | None
 """The first item of a mailbox, where whoever took the lease had it in hand and it need not be read again."""
@@ -103,8 +96,13 @@ class Worker:
         self._superseded: set[asyncio.Task[None]] = set()
         self._chores: list[Callable[[], Awaitable[None]]] = []
         self._stopping = False
-        self._alive_at = -math.inf
-        self._beaten = asyncio.Event()
+        self._heartbeat = Heartbeat(
+            processes,
+            every=self._rhythm.heartbeat,
+            silent=self._rhythm.silent,
+            when_struck_off=self._abandon,
+            when_freed=self._look_everywhere,
+        )
 
     @property
     def process_id(self) -> UUID:
@@ -125,8 +123,7 @@ class Worker:
 
         A worker that slept does not know it. It finds out here, before it does what no epoch can refuse.
         """
-        while time.clock_gettime(CLOCK) - self._alive_at > self._rhythm.silent:
-            await self._beaten.wait()
+        await self._heartbeat.sure()
 
     @property
     def in_flight(self) -> Mapping[Side, int]:
@@ -180,7 +177,7 @@ class Worker:
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._keep_alive())
+            group.create_task(self._heartbeat.run())
             group.create_task(self._reconcile())
             group.create_task(self._tidy())
             group.create_task(self._mailboxes.listen(self._hear))
@@ -256,34 +253,9 @@ class Worker:
                     async with asyncio.timeout(self._rhythm.poll):
                         await lane.wake.wait()
 
-    async def _keep_alive(self) -> None:
-        steady_since: float | None = None
-        while True:
-            started = time.clock_gettime(CLOCK)
-            try:
-                if not await self._processes.beat():
-                    log.warning("struck_off", process=str(self.process_id))
-                    await self._abandon()
-                    await self._processes.register(same_machine=False)
-                    steady_since = None
-                if time.clock_gettime(CLOCK) - self._alive_at > self._rhythm.silent / 2:
-                    steady_since = None  # we were silent ourselves: the others may have been for the same reason
-                self._show_alive(started)
-                steady_since = steady_since if steady_since is not None else started
-                trusted = started - steady_since > self._rhythm.silent
-                freed = await self._processes.reap(self._rhythm.silent if trusted else REAP_ORPHANS_ONLY)
-                if freed:
-                    log.warning("work_taken_over", conversations=freed)
-                    for lane in self._lanes.values():
-                        lane.wake.set()
-            except Unavailable:
-                steady_since = None
-            await asyncio.sleep(self._rhythm.heartbeat)
-
-    def _show_alive(self, at: float) -> None:
-        self._alive_at = at
-        self._beaten.set()
-        self._beaten = asyncio.Event()
+    def _look_everywhere(self) -> None:
+        for lane in self._lanes.values():
+            lane.wake.set()
 
     async def _reconcile(self) -> None:
         """Give back leases that the database knows and we do not: a commit whose answer never reached us.

@@ -5,7 +5,6 @@ import os
 import socket
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -14,7 +13,6 @@ from uuid import UUID
 import asyncpg
 import psutil
 
-from telefonist.errors import Unavailable
 from telefonist.logs import get_logger
 from telefonist.storage.database import Database
 from telefonist.storage.lines import Line
@@ -133,14 +131,6 @@ class Processes:
             lambda connection: connection.execute("UPDATE processes SET heartbeat_at = now() WHERE id = $1", self.id)
         )
         return status == "UPDATE 1"
-
-    async def keep_alive(self, every: float = 1.0) -> None:
-        """Renew the heartbeat until cancelled, for a process that holds no leases."""
-        while True:
-            with suppress(Unavailable):
-                if not await self.beat():
-                    await self.register(same_machine=False)
-            await asyncio.sleep(every)
 
     async def reap(self, silent_for: float) -> int:
         """Strike off processes silent for that many seconds and free their leases, with a new epoch; say how many.

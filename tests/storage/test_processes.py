@@ -42,7 +42,7 @@ async def alive() -> AsyncIterator[Callable[[Processes], None]]:
         beating: list[asyncio.Task[None]] = []
 
         def keep(processes: Processes) -> None:
-            beating.append(group.create_task(processes.keep_alive(every=0.05)))
+            beating.append(group.create_task(keep_beating(processes)))
 
         yield keep
         for task in beating:
@@ -52,6 +52,13 @@ async def alive() -> AsyncIterator[Callable[[Processes], None]]:
 async def enter_alone(processes: Processes, *, same_machine: bool = False) -> bool:
     other = await processes.register_alone(same_machine=same_machine, silent=SILENT, watched=WATCHED)
     return other is None
+
+
+async def keep_beating(processes: Processes) -> None:
+    while True:
+        if not await processes.beat():
+            await processes.register(same_machine=False)
+        await asyncio.sleep(0.05)
 
 
 async def ids(database: Database) -> set[UUID]:
