@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from telefonist import __version__
-from telefonist.commands import database, ledger, models, running, trip, user, webhook
+from telefonist.commands import database, ledger, models, running, user, webhook
 from telefonist.commands.terminal import terminal_language
 from telefonist.errors import TelefonistError
 from telefonist.settings import Settings, load_settings
@@ -64,6 +64,8 @@ def worker(*, grace: Grace = None) -> None:
 @app.command()
 def demo() -> None:
     """Show the whole trip of a message against the running service: 202, the answer's callback, its signature."""
+    from telefonist.commands import trip  # the servers at its ends are 2 MB that no other command needs
+
     asyncio.run(trip.show(load_settings()))
 
 
