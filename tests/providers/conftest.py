@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from telefonist.memory.local import LocalTokens
-from telefonist.providers.base import Provider
+from telefonist.providers.base import Provider, Tokens
+from telefonist.providers.gigachat import GigaChat
 from telefonist.providers.registry import build_provider, new_session
 from telefonist.types import ProviderConfig
+from tests.fakes.gigachat import FakeGigaChat
 from tests.fakes.openai_upstream import FakeOpenAI
 from tests.fakes.private_ca import PrivateCA
 
@@ -44,3 +46,28 @@ async def make_provider(upstream: FakeOpenAI) -> AsyncIterator[MakeProvider]:
 @pytest.fixture
 def provider(make_provider: MakeProvider) -> Provider:
     return make_provider()
+
+
+MakeGigaChat = Callable[..., GigaChat]
+
+
+@pytest.fixture
+async def gigachat(private_ca: PrivateCA) -> AsyncIterator[FakeGigaChat]:
+    async with FakeGigaChat(private_ca.server) as gigachat:
+        yield gigachat
+
+
+@pytest.fixture
+async def make_gigachat(gigachat: FakeGigaChat, private_ca: PrivateCA) -> AsyncIterator[MakeGigaChat]:
+    """Make providers of the fake GigaChat, one process each; keyword arguments change their row."""
+    async with new_session() as session:
+
+        def make(tokens: Tokens | None = None, **changes: Any) -> GigaChat:
+            return GigaChat(gigachat.config(private_ca.bundle, **changes), session, tokens or LocalTokens())
+
+        yield make
+
+
+@pytest.fixture
+def giga(make_gigachat: MakeGigaChat) -> GigaChat:
+    return make_gigachat()
