@@ -1,8 +1,8 @@
 """From the price of the moment to one settlement: what every generation passes, however it ends."""
 
 import asyncio
+import time
 from collections.abc import Callable
-from contextlib import suppress
 from contextvars import Context
 from uuid import UUID
 from weakref import WeakValueDictionary
@@ -35,6 +35,10 @@ PATIENCE = 10.0
 
 LOOK_EVERY = 2.0
 """Seconds between two looks for holds that were forgotten."""
+
+LOOK_FOR = 60.0
+"""Seconds after the last hold was taken in which one may still turn up whose taking was given up: longer than any
+statement lasts."""
 
 NOTHING = Usage()
 
@@ -104,6 +108,7 @@ class Metering:
         self._known: WeakValueDictionary[UUID, NewGeneration] = WeakValueDictionary()
         """Generations with a hold that somebody here still has in hand, be it only to settle them."""
         self._unknown: set[UUID] = set()
+        self._taken_at = 0.0
         self._looking: asyncio.Task[None] | None = None
 
     async def open(
@@ -156,7 +161,8 @@ class Metering:
 
     async def _take(self, generation: NewGeneration) -> HoldOutcome:
         self._known[generation.id] = generation
-        if self._looking is None:
+        self._taken_at = time.monotonic()
+        if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._keep_looking(), context=Context())
         try:
             return await self._holds.take(generation)
@@ -171,10 +177,13 @@ class Metering:
             await insist(self._holds.settle, meter.settlement(GenerationState.CANCELLED, generation.model))
 
     async def _keep_looking(self) -> None:
-        while True:
+        """Look for as long as there may be something to find: when nobody asks us, we do not ask the database."""
+        while self._known or self._unknown or time.monotonic() - self._taken_at < LOOK_FOR:
             await asyncio.sleep(LOOK_EVERY)
-            with suppress(Unavailable):
+            try:
                 await self.look_for_forgotten()
+            except Unavailable:
+                self._taken_at = time.monotonic()
 
     async def settle(self, settlement: Settlement) -> GenerationState:
         """Store a settlement, trying again while the database is away; raises Unavailable after PATIENCE."""
