@@ -130,9 +130,7 @@ def _choice(provider: str, choice: object, functions: Sequence[Json]) -> str | d
     function = choice.get("function") if isinstance(choice, Mapping) else None
     if isinstance(function, Mapping) and isinstance(function.get("name"), str):
         return {"name": function["name"]}
-    reject(
-        provider, "GigaChat cannot be made to call any one of several functions: tool_choice must name it, or be auto"
-    )
+    reject(provider, "GigaChat calls a certain function or whichever it likes: tool_choice must name one, or be auto")
 
 
 def _response_format(provider: str, wanted: object) -> dict[str, Any]:
