@@ -47,10 +47,10 @@ class Authentication:
 
         Raises AuthenticationRequired, and Unavailable while storage is away.
         """
-        shown = request.headers.getlist("authorization")
+        shown = [value for name, value in request.scope["headers"] if name == b"authorization"]
         if not shown:
             return self.policy.anonymous(request)
-        scheme, _, credential = shown[0].partition(" ")
+        scheme, _, credential = shown[0].decode("latin-1").partition(" ")
         credential = credential.strip()
         if len(shown) > 1 or scheme.lower() != "bearer" or not credential:
             raise CredentialsRefused

@@ -4,7 +4,7 @@ import asyncio
 import io
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 import aiohttp
 from yarl import URL
@@ -129,28 +129,32 @@ class Upstream:
 
         Raises what ``place`` and ``send`` raise.
         """
-        async with self.place() as deadline, self.send(url, body, headers, deadline) as answer:
-            yield answer
+        async with self.place() as deadline:
+            answer = await self._accepted(url, body, headers, deadline)
+            try:
+                yield answer
+            finally:
+                answer.close()
 
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[float]:
+    def place(self) -> AbstractAsyncContextManager[float]:
         """Wait for one of ``max_concurrency`` places; gives the moment (the loop's time) when all must be over.
 
         Waiting counts towards the total time: raises ProviderTimeout past it.
         """
         deadline = asyncio.get_running_loop().time() + self._config.total_timeout
-        if self._places is None:
-            yield deadline
-            return
+        return nullcontext(deadline) if self._places is None else self._in_turn(self._places, deadline)
+
+    @asynccontextmanager
+    async def _in_turn(self, places: asyncio.Semaphore, deadline: float) -> AsyncIterator[float]:
         try:
             async with asyncio.timeout_at(deadline):
-                await self._places.acquire()
+                await places.acquire()
         except TimeoutError:
             raise timed_out(self._config, "total", deadline, deadline) from None
         try:
             yield deadline
         finally:
-            self._places.release()
+            places.release()
 
     @asynccontextmanager
     async def send(self, url: URL, body: bytes, headers: Mapping[str, str], deadline: float) -> AsyncIterator[Answer]:
@@ -162,12 +166,19 @@ class Upstream:
         Raises ProviderUnreachable without a connection, ProviderTimeout past a limit, and for a refusal the error of
         its status (``failures.from_response``).
         """
+        answer = await self._accepted(url, body, headers, deadline)
+        try:
+            yield answer
+        finally:
+            answer.close()
+
+    async def _accepted(self, url: URL, body: bytes, headers: Mapping[str, str], deadline: float) -> Answer:
         response = await self._headers(url, body, headers, deadline)
         answer = Answer(response, self._config, deadline)
+        if response.status == 200:
+            return answer
         try:
-            if response.status != 200:
-                raise await self._refusal(response, answer)
-            yield answer
+            raise await self._refusal(response, answer)
         finally:
             answer.close()
 
