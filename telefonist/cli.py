@@ -2,12 +2,13 @@
 
 import asyncio
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from telefonist import __version__
-from telefonist.commands import database, ledger, models, running, user, webhook
+from telefonist.commands import database, handoff, ledger, models, running, user, webhook
 from telefonist.commands.terminal import terminal_language
 from telefonist.errors import TelefonistError
 from telefonist.settings import Settings, load_settings
@@ -93,6 +94,18 @@ def verify() -> None:
     """Compute every balance and hold again and say what differs; the exit status is 1 where something does."""
     if not asyncio.run(ledger.verify(load_settings())):
         raise typer.Exit(1)
+
+
+@app.command()
+def handoff_eval(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.jsonl", help="Labelled lines, as docs/handoff.md describes them.")
+    ],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+) -> None:
+    """Measure on labelled lines how well it is noticed that a person is wanted, or that the bot could not help."""
+    handoff.evaluate(file, as_json=as_json)
 
 
 @app.command()

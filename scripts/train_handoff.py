@@ -1,0 +1,250 @@
+"""Train the detectors of ``telefonist/core/handoff_detection.py`` from the lines in ``training/handoff``.
+
+``python -m scripts.train_handoff`` writes the models and the vocabulary that ship; ``--check`` only says whether they
+are what the lines give; ``--measure`` measures by voices that were left out. It needs nothing but Telefonist itself.
+
+The same lines give the same bytes: the order of training is fixed, and weights are stored as small integers.
+"""
+
+import argparse
+import json
+import math
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from telefonist.core.detection import linear, reply, wish
+from telefonist.core.detection.letters import fold
+from telefonist.core.detection.reading import TOKEN
+
+ROOT = Path(__file__).resolve().parent.parent
+LINES = ROOT / "training" / "handoff"
+DATA = ROOT / "telefonist" / "core" / "detection" / "data"
+HELD_OUT = frozenset({"traveller", "citizen", "given"})
+"""Voices that are measured with, and never trained on."""
+MISSPELT = frozenset({"typo_or_translit", "mixed_language"})
+"""Categories whose words are no vocabulary."""
+SEEN_AT_LEAST = 2
+"""Lines in which a feature has to appear to be weighed."""
+ROUNDS = 4
+"""Times that the telling segment of a wish is chosen anew."""
+EPOCHS = 60
+UNIT = 200
+"""Weights are stored in this part of one."""
+
+Row = Mapping[str, Any]
+Bag = list[dict[str, float]]
+"""What each segment of a message shows. A message without a wish has none in any; one with a wish, in at least one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One of the two things that are learned."""
+
+    name: str
+    positive: str
+    cost: float
+    views: Callable[[Row], Iterable[tuple[Sequence[str], Sequence[str]]]]
+
+    def bag(self, row: Row) -> Bag:
+        return [_vector(features, pieces) for features, pieces in self.views(row)] or [{}]
+
+
+TASKS = (
+    Task("wish", "human", 1.0, lambda row: [(view.features, view.pieces) for view in wish.views(row["text"])]),
+    Task("unable", "unable", 1.0, lambda row: [reply.view(row["question"], row["answer"])]),
+)
+
+
+def _vector(features: Sequence[str], pieces: Sequence[str]) -> dict[str, float]:
+    vector: dict[str, float] = {}
+    for prefix, names in (("", features), (PIECE, pieces)):
+        share = 1.0 / math.sqrt(max(1, len(names)))
+        for name in names:
+            vector[prefix + name] = vector.get(prefix + name, 0.0) + share
+    return vector
+
+
+PIECE = "piece "
+
+
+def voices(task: str) -> dict[str, list[Row]]:
+    """Read the lines of a task, by the voice that they are written in."""
+    return {
+        path.stem: [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        for path in sorted((LINES / task).glob("*.jsonl"))
+    }
+
+
+def vocabulary() -> list[str]:
+    """List the words of all lines that are spelt as they should be."""
+    found: set[str] = set()
+    for task in TASKS:
+        for voice, rows in voices(task.name).items():
+            for row in rows if voice not in HELD_OUT else ():
+                if row["category"] not in MISSPELT:
+                    text = fold(" ".join(row.get(key, "") for key in ("text", "question", "answer")))
+                    found.update(part for token in TOKEN.findall(text) for part in (token, *token.split("-")))
+    return sorted(word for word in found if word.isalpha() and len(word) > 1)
+
+
+def train(task: Task, rows: Sequence[Row]) -> linear.LinearModel:
+    """Train a model; the telling segment of each wish is chosen by the model of the round before."""
+    bags = [task.bag(row) for row in rows]
+    seen = Counter(name for bag in bags for name in {name for vector in bag for name in vector})
+    kept = {name for name, count in seen.items() if count >= SEEN_AT_LEAST}
+    bags = [[{name: value for name, value in vector.items() if name in kept} for vector in bag] for bag in bags]
+    wanted = [row["label"] == task.positive for row in rows]
+    chosen = [_most(bag, _first_guess) for bag in bags]
+    weights: dict[str, float] = {}
+    bias = 0.0
+    for _ in range(ROUNDS):
+        examples = [
+            (vector, 1 if want else -1)
+            for bag, want, place in zip(bags, wanted, chosen, strict=True)
+            for vector in (bag[place : place + 1] if want else bag)
+        ]
+        weights, bias = _support_vectors(examples, task.cost)
+        better = [_most(bag, partial(_weight, weights)) for bag in bags]
+        if better == chosen:
+            break
+        chosen = better
+    return _rounded(weights, bias)
+
+
+def _first_guess(vector: Mapping[str, float]) -> tuple[bool, int]:
+    return "r:asks" in vector, sum(name.startswith("t:") for name in vector)
+
+
+def _weight(weights: Mapping[str, float], vector: Mapping[str, float]) -> float:
+    return sum(weights.get(name, 0.0) * value for name, value in vector.items())
+
+
+def _most(bag: Bag, how_much: Callable[[Mapping[str, float]], Any]) -> int:
+    return max(range(len(bag)), key=lambda place: how_much(bag[place]))
+
+
+def _support_vectors(examples: Sequence[tuple[dict[str, float], int]], cost: float) -> tuple[dict[str, float], float]:
+    """Find the weights of an L2-regularised linear machine with squared hinge loss, by dual coordinate descent.
+
+    Hsieh et al., "A Dual Coordinate Descent Method for Large-scale Linear SVM", ICML 2008, algorithm 1.
+    """
+    names = sorted({name for vector, _ in examples for name in vector})
+    places = {name: place for place, name in enumerate(names)}
+    rows = [([places[name] for name in vector], list(vector.values()), label) for vector, label in examples]
+    weights = [0.0] * (len(names) + 1)
+    alphas = [0.0] * len(rows)
+    squares = [1.0 + sum(value * value for value in values) + 0.5 / cost for _, values, _ in rows]
+    order = list(range(len(rows)))
+    shuffler = random.Random(7)  # noqa: S311  the order of training, no secret
+    for _ in range(EPOCHS):
+        shuffler.shuffle(order)
+        largest = 0.0
+        for index in order:
+            where, values, label = rows[index]
+            margin = weights[-1]
+            for place, value in zip(where, values, strict=True):
+                margin += weights[place] * value
+            gradient = label * margin - 1.0 + alphas[index] * 0.5 / cost
+            updated = max(0.0, alphas[index] - gradient / squares[index])
+            step = (updated - alphas[index]) * label
+            largest = max(largest, abs(step))
+            if step:
+                alphas[index] = updated
+                weights[-1] += step
+                for place, value in zip(where, values, strict=True):
+                    weights[place] += step * value
+        if largest < 1e-3:
+            break
+    return dict(zip(names, weights, strict=False)), weights[-1]
+
+
+def _rounded(weights: Mapping[str, float], bias: float) -> linear.LinearModel:
+    stored = {name: round(weight * UNIT) for name, weight in weights.items()}
+    return linear.LinearModel(
+        bias=round(bias, 3),
+        weights={name: weight / UNIT for name, weight in stored.items() if weight and not name.startswith(PIECE)},
+        pieces={
+            name[len(PIECE) :]: weight / UNIT for name, weight in stored.items() if weight and name.startswith(PIECE)
+        },
+        steepness=STEEPNESS,
+    )
+
+
+STEEPNESS = 3.0
+"""How fast a score leaves 0.5 as a margin grows; by the margins of voices that were left out."""
+
+
+def stored(model: linear.LinearModel) -> str:
+    """Write a model as it ships."""
+    whole = {
+        "bias": model.bias,
+        "pieces": {name: round(weight * UNIT) for name, weight in sorted(model.pieces.items())},
+        "steepness": model.steepness,
+        "unit": UNIT,
+        "weights": {name: round(weight * UNIT) for name, weight in sorted(model.weights.items())},
+    }
+    return json.dumps(whole, ensure_ascii=False, indent=0, separators=(",", ":")) + "\n"
+
+
+def margin(model: linear.LinearModel, task: Task, row: Row) -> float:
+    """Weigh a row as the detectors do: by its most telling segment."""
+    return max((model.margin(features, pieces) for features, pieces in task.views(row)), default=model.bias)
+
+
+def measure() -> None:
+    """Leave out each voice in turn, then measure the held-out ones by a model of all the others."""
+    for task in TASKS:
+        spoken = voices(task.name)
+        training = {voice: rows for voice, rows in spoken.items() if voice not in HELD_OUT}
+        every: list[tuple[Row, bool]] = []
+        for voice, rows in training.items():
+            model = train(task, [row for other, lines in training.items() if other != voice for row in lines])
+            found = [(row, margin(model, task, row) > 0) for row in rows]
+            every += found
+            _say(task, voice, found)
+        _say(task, "all of these, left out in turn", every)
+        model = train(task, [row for rows in training.values() for row in rows])
+        for voice in sorted(HELD_OUT & set(spoken)):
+            _say(task, f"{voice}, held out", [(row, margin(model, task, row) > 0) for row in spoken[voice]])
+
+
+def _say(task: Task, name: str, found: Sequence[tuple[Row, bool]]) -> None:
+    hits = sum(positive and row["label"] == task.positive for row, positive in found)
+    precision = hits / max(1, sum(positive for _, positive in found))
+    recall = hits / max(1, sum(row["label"] == task.positive for row, _ in found))
+    f1 = 2 * precision * recall / max(1e-9, precision + recall)
+    sys.stdout.write(f"{task.name:7} {name:32} {len(found):5} lines  P {precision:.3f}  R {recall:.3f}  F1 {f1:.3f}\n")
+
+
+def main() -> None:
+    """Train, check or measure, as the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; status 1 if what ships is out of date")
+    parser.add_argument("--measure", action="store_true", help="measure by voices that were left out; write nothing")
+    options = parser.parse_args()
+    if options.measure:
+        measure()
+        return
+    made = {"known.txt": "".join(f"{word}\n" for word in vocabulary())}
+    for name, content in made.items():
+        _put(DATA / name, content, check=options.check)
+    for task in TASKS:
+        rows = [row for voice, lines in voices(task.name).items() if voice not in HELD_OUT for row in lines]
+        _put(DATA / f"{task.name}.json", stored(train(task, rows)), check=options.check)
+
+
+def _put(path: Path, content: str, *, check: bool) -> None:
+    if not check:
+        path.write_text(content, "utf-8")
+    elif path.read_text("utf-8") != content:
+        sys.exit(f"{path.name} is not what the lines give: run python -m scripts.train_handoff")
+
+
+if __name__ == "__main__":
+    main()
