@@ -89,7 +89,7 @@ class Generator:
 
         async def ask(provider: Provider, model: Model) -> Completion:
             fitting = fit(messages, prompt_budget(model)) if shorten and model.name != model_name else messages
-            return await provider.complete(ChatRequest(model.upstream, fitting, options or {}))
+            return await provider.complete(ChatRequest(model.upstream, fitting, options or {}, model.max_output))
 
         completion, model = await self._ask(model_name, ask)
         return Answer(completion, model)
@@ -98,7 +98,7 @@ class Generator:
         """Get an answer as it is written, once its first piece is there; until then as ``complete`` does."""
 
         async def ask(provider: Provider, model: Model) -> AnswerStream:
-            rest = provider.stream(ChatRequest(model.upstream, messages, options or {}))
+            rest = provider.stream(ChatRequest(model.upstream, messages, options or {}, model.max_output))
             try:
                 return AnswerStream(model, provider, await anext(rest), rest)
             except BaseException:

@@ -43,13 +43,14 @@ class OpenAIAnswers:
         return openai_wire.read_completion(self._provider, request, body)
 
     async def streamed(
-        self, request: ChatRequest, answer: Answer, dialect: Dialect | None = None
+        self, request: ChatRequest, answer: Answer, dialect: Dialect | None = None, last_event: str = ""
     ) -> AsyncGenerator[Sequence[Delta], None]:
         """Read an answer as it is written; what one read of the socket brought comes together.
 
         Usage may come with any chunk or not at all; the last one counts. An upstream that ignores ``stream`` and
         answers with JSON gives one delta. Raises ProviderProtocolError when the stream ends before ``[DONE]`` and
-        before every choice has finished: a truncated answer must not look complete.
+        before every choice has finished: a truncated answer must not look complete. ``last_event`` names the event
+        that stands for ``[DONE]`` in a protocol that has another.
         """
         if answer.is_json:
             yield [openai_wire.delta_of(await self.whole(request, answer, dialect))]
@@ -64,7 +65,7 @@ class OpenAIAnswers:
             failure: ProviderError | None = None
             try:
                 for event, data in parser.feed(read):
-                    if data == _DONE:
+                    if data == _DONE or event == last_event:
                         done = True
                         break
                     if not data:

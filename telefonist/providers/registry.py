@@ -7,6 +7,7 @@ from typing import Self
 import aiohttp
 
 from telefonist.errors import ConfigurationError
+from telefonist.providers.anthropic import Anthropic
 from telefonist.providers.base import Provider, Tokens
 from telefonist.providers.demo import DemoProvider
 from telefonist.providers.gigachat import GigaChat
@@ -19,20 +20,15 @@ _KEEP_ALIVE_SECONDS = 60.0
 KINDS: Mapping[str, Callable[[ProviderConfig, aiohttp.ClientSession, Tokens], Provider]] = {
     "openai": lambda config, session, _tokens: OpenAICompatible(config, session),
     "gigachat": GigaChat,
+    "anthropic": lambda config, session, _tokens: Anthropic(config, session),
     "demo": lambda config, _session, _tokens: DemoProvider(config),
 }
 """The wire protocols that are spoken, by the ``kind`` of a provider's row."""
 
 
 def build_provider(config: ProviderConfig, session: aiohttp.ClientSession, tokens: Tokens) -> Provider:
-    """Make the provider of a row; raises ConfigurationError for a kind or a value that cannot be used."""
-    try:
-        build = KINDS[config.kind]
-    except KeyError:
-        raise ConfigurationError(
-            f"providers.{config.name}.kind: {config.kind!r} is not available yet. Use one of: {', '.join(KINDS)}."
-        ) from None
-    return build(config, session, tokens)
+    """Make the provider of a row; raises ConfigurationError for a value that cannot be used."""
+    return KINDS[config.kind](config, session, tokens)
 
 
 class Providers(Mapping[str, Provider]):

@@ -81,6 +81,8 @@ class ChatRequest:
     model: str
     messages: Sequence[Json]
     options: Json = field(default_factory=dict)
+    max_output: int = 1024
+    """Tokens to allow the model where the options do not say, for a protocol that must be told."""
 
 
 @dataclass(frozen=True, slots=True)

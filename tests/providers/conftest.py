@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from telefonist.memory.local import LocalTokens
+from telefonist.providers.anthropic import Anthropic
 from telefonist.providers.base import Provider, Tokens
 from telefonist.providers.gigachat import GigaChat
 from telefonist.providers.registry import build_provider, new_session
 from telefonist.types import ProviderConfig
+from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.gigachat import FakeGigaChat
 from tests.fakes.openai_upstream import FakeOpenAI
 from tests.fakes.private_ca import PrivateCA
@@ -71,3 +73,28 @@ async def make_gigachat(gigachat: FakeGigaChat, private_ca: PrivateCA) -> AsyncI
 @pytest.fixture
 def giga(make_gigachat: MakeGigaChat) -> GigaChat:
     return make_gigachat()
+
+
+MakeClaude = Callable[..., Anthropic]
+
+
+@pytest.fixture
+async def anthropic() -> AsyncIterator[FakeAnthropic]:
+    async with FakeAnthropic() as anthropic:
+        yield anthropic
+
+
+@pytest.fixture
+async def make_claude(anthropic: FakeAnthropic) -> AsyncIterator[MakeClaude]:
+    """Make providers of the fake Anthropic; keyword arguments change their row."""
+    async with new_session() as session:
+
+        def make(**changes: Any) -> Anthropic:
+            return Anthropic(replace(anthropic.config, **changes), session)
+
+        yield make
+
+
+@pytest.fixture
+def claude(make_claude: MakeClaude) -> Anthropic:
+    return make_claude()

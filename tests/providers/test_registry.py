@@ -45,11 +45,6 @@ async def test_two_rows_of_one_name_are_refused() -> None:
         await Providers.open([DEMO, DEMO], LocalTokens())
 
 
-async def test_a_kind_that_is_not_spoken_yet_is_refused(make_provider: MakeProvider) -> None:
-    with pytest.raises(ConfigurationError, match=r"providers\.fake\.kind: 'anthropic' is not available yet"):
-        make_provider(kind="anthropic")
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
