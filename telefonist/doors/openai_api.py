@@ -16,7 +16,7 @@ from telefonist.core.generations import Generations, Wanted
 from telefonist.core.prices import Prices
 from telefonist.doors import openai_documents as documents
 from telefonist.doors.answer_headers import answer_headers
-from telefonist.doors.auth import Authentication
+from telefonist.doors.auth import NEEDS_ACCOUNT, Authentication
 from telefonist.doors.client_watch import ClientWatch
 from telefonist.doors.openai_requests import read_chat_call, read_embedding_call
 from telefonist.doors.openai_stream import ChunkWriter, StreamedAnswer, usage_body
@@ -110,7 +110,7 @@ class OpenAIDoor:
 
 def router(door: OpenAIDoor) -> APIRouter:
     """Make the routes, which FastAPI documents."""
-    routes = APIRouter(prefix="/v1", tags=["Model API"])
+    routes = APIRouter(prefix="/v1", tags=["Model API"], dependencies=NEEDS_ACCOUNT)
 
     @routes.post("/chat/completions", summary="Answer a chat, whole or as a stream", **documents.CHAT)
     async def chat(request: Request) -> Response:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from itertools import groupby
 from typing import Any
 
+from telefonist.doors.auth import MAY_BE_ANONYMOUS
 from telefonist.doors.openai_errors import error_body, status_of
 from telefonist.errors import (
     AccessDenied,
@@ -233,7 +234,7 @@ CHAT: Route = {
         ),
         **_refusals(*_GENERATING),
     },
-    "openapi_extra": _body(_CHAT_REQUEST),
+    "openapi_extra": _body(_CHAT_REQUEST) | MAY_BE_ANONYMOUS,
 }
 
 EMBEDDINGS: Route = {
@@ -253,7 +254,7 @@ EMBEDDINGS: Route = {
         ),
         **_refusals(*_GENERATING),
     },
-    "openapi_extra": _body(_EMBEDDING_REQUEST),
+    "openapi_extra": _body(_EMBEDDING_REQUEST) | MAY_BE_ANONYMOUS,
 }
 
 MODELS: Route = {
@@ -264,12 +265,14 @@ MODELS: Route = {
             {"object": "list", "data": [_EXAMPLE_MODEL]},
         ),
         **_refusals(*_COMMON),
-    }
+    },
+    "openapi_extra": MAY_BE_ANONYMOUS,
 }
 
 MODEL: Route = {
     "responses": {
         200: _answer("The model", _MODEL, _EXAMPLE_MODEL),
         **_refusals(*_COMMON, NotFound("model_not_found", model="gpt-9", known="demo")),
-    }
+    },
+    "openapi_extra": MAY_BE_ANONYMOUS,
 }
