@@ -6,7 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from telefonist.settings.known_upstreams import DEMO, DEMO_MODELS, MAKES, rows_from_keys
+from telefonist.settings.known_upstreams import (
+    DEMO,
+    DEMO_MODELS,
+    GIGACHAT_STREAMS,
+    MAKES,
+    gigachat,
+    notes_without_gigachat,
+    rows_from_keys,
+)
 from telefonist.settings.names import closest
 from telefonist.settings.rows import Document, ModelRow, ProviderRow
 from telefonist.types import Model, ProviderConfig
@@ -27,9 +35,9 @@ def build_catalogue(document: Document, directory: Path, problems: list[str]) ->
 
     What is wrong is added to ``problems``; the catalogue is of use only when nothing was.
     """
-    known = rows_from_keys(document.keys)
+    known = rows_from_keys(document.keys, directory)
     notes = list(known.notes)
-    providers = _providers(document.providers, (*known.providers, DEMO), directory)
+    providers = _providers(document, (*known.providers, DEMO), directory)
     models = _models(document.models, (*known.models, *DEMO_MODELS), notes)
     problems += _repeated("provider", [row.name for row in document.providers])
     problems += _repeated("model or alias", [name for row in document.models for name in (row.name, *row.aliases)])
@@ -44,21 +52,36 @@ def build_catalogue(document: Document, directory: Path, problems: list[str]) ->
         replace(model, fallbacks=tuple(names.get(fallback, fallback) for fallback in model.fallbacks))
         for model in models
     ]
+    if not any(provider.kind == "gigachat" for provider in providers):
+        notes += notes_without_gigachat(document.keys)
     notes += _notes_on_providers(providers, {model.provider for model in (*models, *known.models)})
     return Catalogue(tuple(providers), tuple(models), default_model, tuple(notes))
 
 
-def _providers(rows: Iterable[ProviderRow], known: Iterable[ProviderConfig], directory: Path) -> list[ProviderConfig]:
+def _providers(document: Document, known: Iterable[ProviderConfig], directory: Path) -> list[ProviderConfig]:
     by_name = {provider.name: provider for provider in known}
     providers = []
-    for row in rows:
+    for row in document.providers:
         said: dict[str, Any] = {name: getattr(row, name) for name in row.model_fields_set}
         if row.ca_bundle:
             said["ca_bundle"] = str(directory / row.ca_bundle.expanduser())
         namesake = by_name.pop(row.name, None)
-        base = namesake if namesake and row.kind == namesake.kind else ProviderConfig(row.name, row.kind)
-        providers.append(replace(base, **said))
+        if namesake is None or row.kind != namesake.kind:
+            namesake = _blank(row, document, directory)
+        if row.kind == "gigachat":
+            if row.base_url:
+                said.setdefault("chat_url", "")
+            if row.scope:
+                said.setdefault("max_concurrency", GIGACHAT_STREAMS[row.scope])
+        providers.append(replace(namesake, **said))
     return [*providers, *by_name.values()]
+
+
+def _blank(row: ProviderRow, document: Document, directory: Path) -> ProviderConfig:
+    """Give what a row begins with that changes no other."""
+    return (
+        gigachat(row.name, document.keys, directory) if row.kind == "gigachat" else ProviderConfig(row.name, row.kind)
+    )
 
 
 def _models(rows: Iterable[ModelRow], known: Iterable[Model], notes: list[str]) -> list[Model]:
@@ -95,8 +118,19 @@ def _provider_problems(providers: Iterable[ProviderConfig]) -> Iterator[str]:
     for provider in providers:
         if provider.kind == "openai" and not provider.base_url and not provider.chat_url:
             yield f'[[providers]] {provider.name}: base_url is missing; write for example base_url = "https://.../v1"'
+        if provider.kind != "gigachat" and (provider.scope or provider.auth_url):
+            yield (
+                f"[[providers]] {provider.name}: scope and auth_url belong to GigaChat; remove them, or write "
+                'kind = "gigachat"'
+            )
+        if provider.kind == "gigachat" and not provider.api_key:
+            yield (
+                f"[[providers]] {provider.name}: api_key is missing; give the authorization key of the GigaChat "
+                'project, best as api_key = "env:NAME"'
+            )
         if provider.ca_bundle and not Path(provider.ca_bundle).is_file():
-            yield f"[[providers]] {provider.name}: there is no file {provider.ca_bundle}; mend the path in ca_bundle"
+            where = "ca_bundle or GIGACHAT_CA_BUNDLE" if provider.kind == "gigachat" else "ca_bundle"
+            yield f"[[providers]] {provider.name}: there is no file {provider.ca_bundle}; mend the path in {where}"
 
 
 def _model_problems(models: Iterable[Model], providers: set[str]) -> Iterator[str]:

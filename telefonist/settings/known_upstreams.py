@@ -5,7 +5,8 @@ exception, whose prices were given together with its address.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ MAKES = {
     "openrouter": "OPENROUTER_API_KEY",
     "openai": "OPENAI_API_KEY",
     "chatgpt": "API_KEY together with URL_GPT",
+    "gigachat": "AUTH_CREDENTIALS",
 }
 """The setting that makes a provider appear, for whoever names one that is not there."""
 
@@ -72,7 +74,15 @@ BOTHUB = (
     _Known("gpt-4", 8192, 2048, credits=200),
     _Known("gemini-flash", 1_048_576, 4096, credits=100),
 )
+GIGACHAT = tuple(
+    _Known(name, 128_000, 4096)
+    for name in ("GigaChat:latest", "GigaChat", "GigaChat-2", "GigaChat-2-Pro", "GigaChat-2-Max")
+)
 BY_DOMAIN = {"api.openai.com": OPENAI, "bothub.chat": BOTHUB, "openrouter.ai": OPENROUTER}
+
+
+GIGACHAT_STREAMS = {"GIGACHAT_API_PERS": 1, "GIGACHAT_API_B2B": 10, "GIGACHAT_API_CORP": 10}
+"""How many requests GigaChat takes at once, by the scope of the credential."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +94,8 @@ class KnownRows:
     notes: tuple[str, ...]
 
 
-def rows_from_keys(keys: ProviderKeys) -> KnownRows:
-    """Make the rows that need no telefonist.toml."""
+def rows_from_keys(keys: ProviderKeys, directory: Path) -> KnownRows:
+    """Make the rows that need no telefonist.toml; relative paths start from ``directory``."""
     providers: list[ProviderConfig] = []
     models: list[Model] = []
     openrouter_key = keys.openrouter_api_key or ("" if keys.url_gpt else keys.api_key)
@@ -100,7 +110,23 @@ def rows_from_keys(keys: ProviderKeys) -> KnownRows:
         providers.append(ProviderConfig("chatgpt", "openai", chat_url=keys.url_gpt, api_key=keys.api_key))
         others = [known for known in _served_at(keys.url_gpt) if known != GPT_35_TURBO]
         models += [known.at("chatgpt") for known in (GPT_35_TURBO, *others)]
+    if keys.auth_credentials:
+        providers.append(replace(gigachat("gigachat", keys, directory), api_key=keys.auth_credentials))
+        models += [known.at("gigachat") for known in GIGACHAT]
     return KnownRows(tuple(providers), tuple(models), tuple(_notes(keys)))
+
+
+def gigachat(name: str, keys: ProviderKeys, directory: Path) -> ProviderConfig:
+    """Make a row of GigaChat with everything that holds for each credential."""
+    return ProviderConfig(
+        name,
+        "gigachat",
+        chat_url=keys.url_gigachat,
+        auth_url=keys.auth_url,
+        scope=keys.scope,
+        ca_bundle=str(directory / keys.gigachat_ca_bundle.expanduser()) if keys.gigachat_ca_bundle else "",
+        max_concurrency=GIGACHAT_STREAMS[keys.scope],
+    )
 
 
 def _served_at(url: str) -> tuple[_Known, ...]:
@@ -118,3 +144,11 @@ def _notes(keys: ProviderKeys) -> Iterator[str]:
         )
     if keys.url_gpt and not keys.api_key:
         yield "URL_GPT has no effect without API_KEY: set that too (to any word, where the server asks for no key)."
+
+
+def notes_without_gigachat(keys: ProviderKeys) -> Iterator[str]:
+    """Say what was set for a GigaChat that nobody has the credentials for."""
+    names = ("scope", "url_gigachat", "auth_url", "gigachat_ca_bundle")
+    given = [name.upper() for name in names if name in keys.model_fields_set]
+    if given:
+        yield f"{', '.join(given)}: no effect without AUTH_CREDENTIALS, the authorization key of a GigaChat project."

@@ -11,7 +11,6 @@ FROM_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)(_\w+)?$|_PORT_\d+_(TCP|UDP|S
 KUBERNETES_FIX = "Kubernetes sets this name for a Service: put 'enableServiceLinks: false' into the pod's specification"
 
 PLANNED: Mapping[str, Collection[str]] = {
-    "GigaChat": ("AUTH_CREDENTIALS", "SCOPE", "URL_GIGACHAT", "AUTH_URL"),
     "the Telegram bot": (
         "TELEGRAM_BOT_TOKEN",
         "TELEGRAM_WEBHOOK_SECRET",

@@ -11,7 +11,13 @@ from telefonist.settings.values import ApiBaseUrl, ApiKey, ChatUrl, Headers, Int
 
 PRICE = "a price in credits for 1000 tokens, from 0 to 1000000 with at most six decimals"
 
+GIGACHAT_URL = "https://gigachat.devices.sberbank.ru/api/v1/chat/completions"
+GIGACHAT_AUTH_URL = "https://ngw.devices.sberbank.ru:9443/api/v2/oauth"
+GIGACHAT_SCOPES = "GIGACHAT_API_PERS, GIGACHAT_API_B2B or GIGACHAT_API_CORP"
+CA_BUNDLE = "./russian-trusted-root-ca.pem"
+
 Name = Annotated[str, AfterValidator(model_name)]
+Scope = Literal["GIGACHAT_API_PERS", "GIGACHAT_API_B2B", "GIGACHAT_API_CORP"]
 Url = Annotated[ApiBaseUrl, Setting("an http:// or https:// URL", "https://openrouter.ai/api/v1")]
 
 
@@ -29,10 +35,12 @@ class ProviderRow(Table):
     api_key: Annotated[ApiKey, Setting("a key, or env:NAME for one in NAME", "env:OPENROUTER_API_KEY", secret=True)] = (
         ""
     )
+    scope: Annotated[Scope | None, Setting(GIGACHAT_SCOPES, "GIGACHAT_API_PERS")] = None
+    auth_url: Annotated[ChatUrl, Setting("the URL that hands out GigaChat's tokens", GIGACHAT_AUTH_URL)] = ""
     headers: Annotated[
         Headers, Setting("a table of header names and texts", {"X-Title": "Telefonist"}, secret=True)
     ] = Field(default_factory=dict)
-    ca_bundle: Annotated[Path | None, Setting("the path of a PEM file", "./russian-trusted-root-ca.pem")] = None
+    ca_bundle: Annotated[Path | None, Setting("the path of a PEM file", CA_BUNDLE)] = None
     max_concurrency: Annotated[Integer, Field(ge=0, le=100_000), Setting("a whole number, 0 for no limit", 10)] = 0
     connect_timeout: Annotated[Timeout, Setting("a time in seconds above 0", 10)] = 10
     header_timeout: Annotated[Timeout, Setting("a time in seconds above 0", 120)] = 120
@@ -89,6 +97,23 @@ class ProviderKeys(Table):
             secret=True,
         ),
     ] = ""
+    auth_credentials: Annotated[
+        ApiKey, Setting("an authorization key", "bXktaWQ6bXktc2VjcmV0", "AUTH_CREDENTIALS", in_file=False, secret=True)
+    ] = ""
+    scope: Annotated[Scope, Setting(GIGACHAT_SCOPES, "GIGACHAT_API_PERS", "SCOPE", in_file=False, secret=True)] = (
+        "GIGACHAT_API_PERS"
+    )
+    url_gigachat: Annotated[
+        ChatUrl,
+        Setting("the URL of a chat-completions endpoint", GIGACHAT_URL, "URL_GIGACHAT", in_file=False, secret=True),
+    ] = GIGACHAT_URL
+    auth_url: Annotated[
+        ChatUrl,
+        Setting("the URL that hands out GigaChat's tokens", GIGACHAT_AUTH_URL, "AUTH_URL", in_file=False, secret=True),
+    ] = GIGACHAT_AUTH_URL
+    gigachat_ca_bundle: Annotated[
+        Path | None, Setting("the path of a PEM file", CA_BUNDLE, "GIGACHAT_CA_BUNDLE", in_file=False)
+    ] = None
 
 
 class Document(Options):

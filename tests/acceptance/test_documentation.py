@@ -19,6 +19,7 @@ from tests.acceptance.markdown import ROOT, Document, documents, read
 DOCUMENTS = documents()
 ENVIRONMENT = {setting.env: keys for keys, setting in declared(SettingsDocument) if setting.env}
 SETTINGS_TABLE = list(read("docs/configuration.md").table("Environment | `telefonist.toml`"))
+SHOWN_KEYS = {"OPENROUTER_API_KEY": "sk-or-shown", "AUTH_CREDENTIALS": "c2hvd24=", "COMPANY_CREDENTIALS": "c2hvd24="}
 
 every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=str)
 
@@ -72,7 +73,7 @@ def test_every_settings_file_that_is_shown_is_accepted(document: Document, tmp_p
     for fence in document.fences:
         if fence.language == "toml":
             (tmp_path / "telefonist.toml").write_text(fence.text, "utf-8")
-            assert load_settings({"OPENROUTER_API_KEY": "sk-or-shown"}, tmp_path).models
+            assert load_settings(SHOWN_KEYS, tmp_path).models
 
 
 def test_the_readme_says_the_same_in_both_languages() -> None:

@@ -10,6 +10,7 @@ DEMO = ["demo", "demo-slow", "demo-failing", "demo-embedding"]
 OPENROUTER = ["mistralai/mistral-7b-instruct:free", "openai/gpt-3.5-turbo-1106"]
 EMBEDDINGS = ["text-embedding-3-small", "text-embedding-3-large"]
 OPENAI = ["gpt-4o-mini", "gpt-4o", "gpt-4.1-mini", "gpt-4.1", "gpt-3.5-turbo", *EMBEDDINGS]
+GIGACHAT = ["GigaChat:latest", "GigaChat", "GigaChat-2", "GigaChat-2-Pro", "GigaChat-2-Max"]
 BOTHUB_URL = "https://bothub.chat/api/v2/openai/v1"
 
 
@@ -121,7 +122,7 @@ def test_a_name_that_two_upstreams_offer_belongs_to_the_first(folder: Folder) ->
     [
         ({"OPENAI_BASE_URL": "http://h/v1"}, "OPENAI_BASE_URL has no effect without OPENAI_API_KEY"),
         ({"URL_GPT": "http://h/v1/chat/completions"}, "URL_GPT has no effect without API_KEY"),
-        ({"AUTH_CREDENTIALS": "x", "SCOPE": "y"}, "AUTH_CREDENTIALS, SCOPE: GigaChat is not part of this version yet"),
+        ({"SCOPE": "GIGACHAT_API_PERS", "AUTH_URL": "https://h/oauth"}, "SCOPE, AUTH_URL: no effect without AUTH_CRED"),
         ({"TELEGRAM_BOT_TOKEN": "x"}, "TELEGRAM_BOT_TOKEN: the Telegram bot is not part of this version yet"),
         ({"REDIS_PORT": "6379"}, "REDIS_PORT has no effect without REDIS_HOST"),
     ],
@@ -155,7 +156,9 @@ AUTH_URL='https://ngw.devices.sberbank.ru:9443/api/v2/oauth'
     settings = folder.start(dotenv=dotenv)
     assert settings.default_model == "gpt-3.5-turbo"
     assert provider(settings, "chatgpt").api_key == "sk-1"
-    assert len(settings.notes) == 1
+    assert provider(settings, "gigachat").api_key == "b2s6b2s="
+    assert names(settings) == ["gpt-3.5-turbo", *(name for name in OPENAI if name != "gpt-3.5-turbo"), *GIGACHAT, *DEMO]
+    assert settings.notes == ()
 
 
 FILE = """
@@ -392,7 +395,7 @@ def test_a_certificate_authority_is_looked_for_from_the_folder(folder: Folder) -
 
 @pytest.mark.parametrize("kind", ["gigachat", "anthropic"])
 def test_a_kind_with_an_address_of_its_own_needs_no_base_url(folder: Folder, kind: str) -> None:
-    row = f"[[providers]]\nname = 'p'\nkind = '{kind}'\n[[models]]\nname = 'm'\nprovider = 'p'"
+    row = f"[[providers]]\nname = 'p'\nkind = '{kind}'\napi_key = 'key'\n[[models]]\nname = 'm'\nprovider = 'p'"
     settings = folder.start(row)
     assert provider(settings, "p").kind == kind
     assert settings.notes == ()

@@ -22,10 +22,15 @@ SWITCHED_ON_TOML = re.sub(r"^#(?=\S)", "", TOML, flags=re.MULTILINE)
 SETTINGS = dict(declared(Document))
 PLANNED_NAMES = {name for names in PLANNED.values() for name in names}
 NAMES = {setting.env for setting in SETTINGS.values() if setting.env}
-KEYS = {"CALLBACK_AUTHORIZATION": "Bearer x", "OPENROUTER_API_KEY": "sk-or-1"}
+KEYS = {
+    "CALLBACK_AUTHORIZATION": "Bearer x",
+    "COMPANY_CREDENTIALS": "b3VyLWlkOm91ci1zZWNyZXQ=",
+    "OPENROUTER_API_KEY": "sk-or-1",
+}
 SIZES = {"1 MiB": 1 << 20, "20 MiB": 20 << 20}
 IN_PLACE_OF_BLANKS = {
     "API_KEY": "sk-1",
+    "AUTH_CREDENTIALS": "b3VyLWlkOm91ci1zZWNyZXQ=",
     "DATABASE_URL": "postgresql://u:p@h/d",
     "OPENAI_API_KEY": "sk-2",
     "OPENROUTER_API_KEY": "sk-3",
@@ -75,6 +80,7 @@ def test_the_examples_change_nothing_as_they_are(folder: Folder) -> None:
 def test_everything_in_the_environment_example_can_be_switched_on(folder: Folder) -> None:
     blanks = set(re.findall(r"^([A-Z_]+)=$", SWITCHED_ON_DOTENV, flags=re.MULTILINE))
     assert blanks - PLANNED_NAMES == set(IN_PLACE_OF_BLANKS)
+    folder.write("russian-trusted-root-ca.pem", "")
     settings = folder.start("", SWITCHED_ON_DOTENV, **IN_PLACE_OF_BLANKS)
     assert settings.public_url == "https://telefonist.example.com"
     assert settings.system_prompt_for(settings.doors.webhook) == "Answer briefly."
@@ -82,6 +88,7 @@ def test_everything_in_the_environment_example_can_be_switched_on(folder: Folder
 
 def test_the_environment_example_shows_the_defaults(folder: Folder) -> None:
     examples = {
+        "GIGACHAT_CA_BUNDLE",
         "TELEFONIST_PUBLIC_URL",
         "TELEFONIST_SYSTEM_PROMPT",
         "TELEFONIST_WEBHOOK_SYSTEM_PROMPT",
