@@ -116,8 +116,10 @@ def _function(provider: str, function: object) -> dict[str, Any]:
     if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
         reject(provider, "a function without a name")
     taken = {name: value for name, value in function.items() if name != "strict"}
-    parameters = taken.get("parameters")
-    return {**taken, "parameters": {"type": "object", "properties": {}, **(parameters or {})}}
+    parameters = taken.get("parameters") or {}
+    if not isinstance(parameters, Mapping):
+        reject(provider, "a function whose parameters are no JSON schema")
+    return {**taken, "parameters": {"type": "object", "properties": {}, **parameters}}
 
 
 def _choice(provider: str, choice: object, functions: Sequence[Json]) -> str | dict[str, str]:
@@ -181,7 +183,7 @@ def _answer(provider: str, message: Json, calls: Sequence[Call], results: Sequen
     """Give an earlier answer: calls that were made at once become one after another, each before its result."""
     said = {"role": "assistant", "content": _text(provider, message) or plain_text(message.get("refusal"))}
     said |= _kept(message, "attachments")
-    waiting = {result.get("tool_call_id"): result for result in results}
+    waiting = {str(result.get("tool_call_id")): result for result in results}
     if not calls:
         yield {**said, **_kept(message, "functions_state_id")}
     for call in calls:

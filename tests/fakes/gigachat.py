@@ -238,7 +238,8 @@ def refuse(status: int, message: str = "Something is wrong", *, headers: Mapping
     return reply(_dump({"status": status, "message": message}), status, headers=headers)
 
 
-def _chat_problem(body: Mapping[str, Any]) -> str | None:
+def chat_problem(body: Mapping[str, Any]) -> str | None:
+    """Say what GigaChat would refuse about a request; None where it would not."""
     if unknown := body.keys() - CHAT_FIELDS:
         return f"unknown fields {sorted(unknown)}"
     if not isinstance(body.get("model"), str) or not isinstance(body.get("stream"), bool):
@@ -295,7 +296,7 @@ def _embedding_problem(body: Mapping[str, Any]) -> str | None:
 
 
 _CHECKS: Mapping[str, Callable[[Mapping[str, Any]], str | None]] = {
-    "/api/v1/chat/completions": _chat_problem,
+    "/api/v1/chat/completions": chat_problem,
     "/api/v1/embeddings": _embedding_problem,
 }
 

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from telefonist.errors import (
     ProviderCredentialsRefused,
@@ -35,6 +36,17 @@ async def test_a_plain_answer_is_one_of_openais(gigachat: FakeGigaChat, giga: Gi
     assert made.body["object"] == "chat.completion"
     assert made.body["id"].startswith("chatcmpl-")
     assert made.body["choices"][0]["message"] == {"content": "Здравствуйте!", "role": "assistant"}
+
+
+@pytest.mark.parametrize("options", [{}, {"tools": [WEATHER]}, {"functions": [WEATHER["function"]]}])
+@pytest.mark.parametrize("call", [None, CALL])
+async def test_openais_own_client_understands_every_answer(
+    gigachat: FakeGigaChat, giga: GigaChat, options: dict[str, Any], call: dict[str, Any] | None
+) -> None:
+    gigachat.api.default = answer(call=call, cached=3)
+    ChatCompletion.model_validate((await giga.complete(ask(**options))).body, strict=True)
+    for delta in await stream(giga, ask(**options)):
+        ChatCompletionChunk.model_validate(delta.chunk, strict=True)
 
 
 async def test_what_was_cached_counts_as_part_of_the_prompt(gigachat: FakeGigaChat, giga: GigaChat) -> None:
