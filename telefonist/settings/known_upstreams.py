@@ -15,10 +15,12 @@ from telefonist.types import MICROCREDITS, Model, ProviderConfig
 
 OPENROUTER_URL = "https://openrouter.ai/api/v1"
 OPENAI_URL = "https://api.openai.com/v1"
+ANTHROPIC_URL = "https://api.anthropic.com"
 MAKES = {
     "openrouter": "OPENROUTER_API_KEY",
     "openai": "OPENAI_API_KEY",
     "chatgpt": "API_KEY together with URL_GPT",
+    "anthropic": "ANTHROPIC_API_KEY",
     "gigachat": "AUTH_CREDENTIALS",
 }
 """The setting that makes a provider appear, for whoever names one that is not there."""
@@ -70,6 +72,11 @@ OPENAI = (
     _Known("text-embedding-3-small", 8192, 1, kind="embedding"),
     _Known("text-embedding-3-large", 8192, 1, kind="embedding"),
 )
+ANTHROPIC = (
+    _Known("claude-sonnet-5-5", 1_000_000, 16_000),
+    _Known("claude-opus-5-5", 1_000_000, 16_000),
+    _Known("claude-haiku-5-5", 1_000_000, 16_000),
+)
 BOTHUB = (
     _Known("gpt-4", 8192, 2048, credits=200),
     _Known("gemini-flash", 1_048_576, 4096, credits=100),
@@ -110,6 +117,10 @@ def rows_from_keys(keys: ProviderKeys, directory: Path) -> KnownRows:
         providers.append(ProviderConfig("chatgpt", "openai", chat_url=keys.url_gpt, api_key=keys.api_key))
         others = [known for known in _served_at(keys.url_gpt) if known != GPT_35_TURBO]
         models += [known.at("chatgpt") for known in (GPT_35_TURBO, *others)]
+    if keys.anthropic_api_key:
+        url = keys.anthropic_base_url or ANTHROPIC_URL
+        providers.append(ProviderConfig("anthropic", "anthropic", base_url=url, api_key=keys.anthropic_api_key))
+        models += [known.at("anthropic") for known in ANTHROPIC]
     if keys.auth_credentials:
         providers.append(replace(gigachat("gigachat", keys, directory), api_key=keys.auth_credentials))
         models += [known.at("gigachat") for known in GIGACHAT]
@@ -142,6 +153,8 @@ def _notes(keys: ProviderKeys) -> Iterator[str]:
             "OPENAI_BASE_URL has no effect without OPENAI_API_KEY: set that too (to any word, where the server asks "
             "for no key)."
         )
+    if keys.anthropic_base_url and not keys.anthropic_api_key:
+        yield "ANTHROPIC_BASE_URL has no effect without ANTHROPIC_API_KEY: set that too."
     if keys.url_gpt and not keys.api_key:
         yield "URL_GPT has no effect without API_KEY: set that too (to any word, where the server asks for no key)."
 

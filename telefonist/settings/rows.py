@@ -86,6 +86,15 @@ class ProviderKeys(Table):
             "an http:// or https:// URL", "https://api.openai.com/v1", "OPENAI_BASE_URL", in_file=False, secret=True
         ),
     ] = ""
+    anthropic_api_key: Annotated[
+        ApiKey, Setting("a key", "sk-ant-...", "ANTHROPIC_API_KEY", in_file=False, secret=True)
+    ] = ""
+    anthropic_base_url: Annotated[
+        ApiBaseUrl,
+        Setting(
+            "an http:// or https:// URL", "https://api.anthropic.com", "ANTHROPIC_BASE_URL", in_file=False, secret=True
+        ),
+    ] = ""
     api_key: Annotated[ApiKey, Setting("a key", "sk-...", "API_KEY", in_file=False, secret=True)] = ""
     url_gpt: Annotated[
         ChatUrl,

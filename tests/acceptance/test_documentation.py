@@ -19,7 +19,13 @@ from tests.acceptance.markdown import ROOT, Document, documents, read
 DOCUMENTS = documents()
 ENVIRONMENT = {setting.env: keys for keys, setting in declared(SettingsDocument) if setting.env}
 SETTINGS_TABLE = list(read("docs/configuration.md").table("Environment | `telefonist.toml`"))
-SHOWN_KEYS = {"OPENROUTER_API_KEY": "sk-or-shown", "AUTH_CREDENTIALS": "c2hvd24=", "COMPANY_CREDENTIALS": "c2hvd24="}
+SHOWN_KEYS = {
+    "OPENROUTER_API_KEY": "sk-or-shown",
+    "DEEPSEEK_API_KEY": "sk-shown",
+    "ANTHROPIC_API_KEY": "sk-ant-shown",
+    "AUTH_CREDENTIALS": "c2hvd24=",
+    "COMPANY_CREDENTIALS": "c2hvd24=",
+}
 
 every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=str)
 

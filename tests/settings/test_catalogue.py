@@ -399,3 +399,24 @@ def test_a_kind_with_an_address_of_its_own_needs_no_base_url(folder: Folder, kin
     settings = folder.start(row)
     assert provider(settings, "p").kind == kind
     assert settings.notes == ()
+
+
+def test_a_key_of_anthropic_makes_its_models(folder: Folder) -> None:
+    settings = folder.start(ANTHROPIC_API_KEY="sk-ant-1")
+    assert names(settings) == ["claude-sonnet-5-5", "claude-opus-5-5", "claude-haiku-5-5", *DEMO]
+    anthropic = provider(settings, "anthropic")
+    assert (anthropic.kind, anthropic.base_url, anthropic.api_key) == (
+        "anthropic",
+        "https://api.anthropic.com",
+        "sk-ant-1",
+    )
+    assert {(model.input_price, model.output_price) for model in settings.models} == {(0, 0)}
+
+
+def test_the_address_of_anthropic_has_effect_only_with_a_key(folder: Folder) -> None:
+    address = "https://proxy.example/anthropic"
+    settings = folder.start(ANTHROPIC_API_KEY="sk-ant-1", ANTHROPIC_BASE_URL=address)
+    assert provider(settings, "anthropic").base_url == address
+    alone = folder.start(ANTHROPIC_BASE_URL=address)
+    assert names(alone) == DEMO
+    assert alone.notes == ("ANTHROPIC_BASE_URL has no effect without ANTHROPIC_API_KEY: set that too.",)

@@ -26,9 +26,11 @@ KEYS = {
     "CALLBACK_AUTHORIZATION": "Bearer x",
     "COMPANY_CREDENTIALS": "b3VyLWlkOm91ci1zZWNyZXQ=",
     "OPENROUTER_API_KEY": "sk-or-1",
+    **dict.fromkeys(("BOTHUB_API_KEY", "DEEPSEEK_API_KEY", "GROQ_API_KEY", "YANDEX_API_KEY"), "sk-1"),
 }
 SIZES = {"1 MiB": 1 << 20, "20 MiB": 20 << 20}
 IN_PLACE_OF_BLANKS = {
+    "ANTHROPIC_API_KEY": "sk-ant-1",
     "API_KEY": "sk-1",
     "AUTH_CREDENTIALS": "b3VyLWlkOm91ci1zZWNyZXQ=",
     "DATABASE_URL": "postgresql://u:p@h/d",
