@@ -1,18 +1,15 @@
 """Clients that leave, in the middle of an answer and before it, and those that stay and do not read."""
 
 import asyncio
-import json
-import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from telefonist.core.token_counting import counted_usage
 from telefonist.types import MICROCREDITS, KeyTerms
+from tests.doors.bare_client import BareClient, ask_barely
 from tests.doors.conftest import Serve
 from tests.doors.exchange import Exchange, User, open_exchange
 from tests.fakes.openai_upstream import FakeOpenAI, answer, chunk, event, events, silence
@@ -49,50 +46,10 @@ async def draining(serve: Serve, dsn: str, tmp_path: Path, upstream: FakeOpenAI)
         yield exchange
 
 
-@dataclass
-class Client:
-    """A bare connection that asks once and may leave at any moment."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    read: bytes = b""
-    left_at: float = 0.0
-
-    async def until(self, seen: bytes) -> None:
-        async with asyncio.timeout(10):
-            while seen not in self.read:
-                piece = await self.reader.read(65536)
-                assert piece, self.read
-                self.read += piece
-
-    def leave(self, *, reset: bool = False) -> None:
-        self.left_at = time.monotonic()
-        if reset:
-            self.writer.transport.abort()
-        else:
-            self.writer.close()
-
-    async def leave_noticed(self) -> None:
-        """Say that nothing more comes from here, which ends a connection with us, and wait until that is so."""
-        self.writer.write_eof()
-        async with asyncio.timeout(10):
-            while await self.reader.read(65536):
-                pass
-        self.writer.close()
-
-
-async def connect(user: User, **fields: Any) -> Client:
-    """Ask, and read nothing yet."""
-    url = httpx.URL(user.exchange.url)
-    body = json.dumps({"model": "gpt-4", "messages": HELLO, "stream": True, **fields}).encode()
-    reader, writer = await asyncio.open_connection(url.host, url.port)
-    writer.write(
-        f"POST /v1/chat/completions HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {user.key}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-        + body
-    )
-    user.exchange.stack.callback(writer.transport.abort)
-    return Client(reader, writer)
+async def connect(user: User, **fields: Any) -> BareClient:
+    client = await ask_barely(user.exchange.url, user.key, **fields)
+    user.exchange.stack.callback(client.writer.transport.abort)
+    return client
 
 
 async def gone(request: Received) -> float:
@@ -201,6 +158,8 @@ async def test_leaving_while_the_hold_is_being_taken_leaves_no_hold_behind(
         client = await connect(user)
         await until(lambda: exchange.value("SELECT count(*) FROM pg_locks WHERE NOT granted"))
         await client.leave_noticed()
+        for _ in range(30):  # time enough to give back a hold that is not there yet
+            assert (await exchange.client.get("/ready")).status_code == 200
     (generation,) = await user.settled()
     assert (generation["state"], generation["charge"]) == ("cancelled", 0)
     assert upstream.requests == []
