@@ -14,7 +14,7 @@ def callback_payload(
     task_id: UUID | None,
     message_id: UUID,
     conversation_id: str,
-    status: Literal["succeeded", "failed"],
+    status: Literal["succeeded", "failed", "waiting_for_operator"],
     text: str | None,
     author: Literal["bot", "operator"],
     model: str | None,

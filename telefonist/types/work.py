@@ -16,16 +16,22 @@ class Role(StrEnum):
     BOT = "bot"
     OPERATOR = "operator"
     SYSTEM = "system"
+    NOTE = "note"
+    """A remark among operators: neither the user nor a model reads it."""
 
 
 class TaskState(StrEnum):
-    """Where a webhook request stands; the last three are final."""
+    """Where a webhook request stands; the last four are final.
+
+    ``waiting_for_operator``: a person was called, and what they write comes without a task.
+    """
 
     QUEUED = "queued"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    WAITING_FOR_OPERATOR = "waiting_for_operator"
 
 
 class DeliveryState(StrEnum):
@@ -149,6 +155,11 @@ class Turn:
     """The client's own data as JSON text."""
     history: tuple[HistoryMessage, ...]
     """Oldest first, the message to answer last; what fits the token budget."""
+    owner: Owner = Owner.BOT
+    dialog_epoch: int = 0
+    """The epoch of the dialog under which it was read: what comes of it is stored only while it is the same."""
+    offered: bool = False
+    """The bot's last message offered a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +187,12 @@ class TurnOutcome:
     host: str = ""
     settlement: Settlement | None = None
     """Of the generation that was begun for it, if any."""
+    more: tuple[Outgoing, ...] = ()
+    """What follows ``outgoing``, where a text goes out in parts."""
+    left_to_person: bool = False
+    """The bot says nothing: the conversation is with an operator, or waits for one."""
+    offers: bool | None = None
+    """Whether the answer offers a person; None: the bot has said nothing that changes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +206,8 @@ class TurnReceipt:
     stored: bool
     next_lease: Lease | None
     delivery_lease: Lease | None
+    overtaken: bool = False
+    """Nothing was stored because somebody else answers in the conversation by now: the turn must be read anew."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,17 @@ from telefonist.storage.schema.accounts import (
 )
 from telefonist.storage.schema.base import metadata
 from telefonist.storage.schema.billing import balances, generations, holds, ledger, model_prices
+from telefonist.storage.schema.dialogs import (
+    dialogs,
+    handoff_decisions,
+    handoffs,
+    operator_invites,
+    operators,
+    telegram_chats,
+    telegram_messages,
+    telegram_updates,
+    telegram_users,
+)
 from telefonist.storage.schema.mailbox import (
     conversations,
     deliveries,
@@ -31,7 +42,10 @@ __all__ = [
     "conversations",
     "deliveries",
     "delivery_attempts",
+    "dialogs",
     "generations",
+    "handoff_decisions",
+    "handoffs",
     "holds",
     "idempotency_keys",
     "invites",
@@ -41,9 +55,15 @@ __all__ = [
     "messages",
     "metadata",
     "model_prices",
+    "operator_invites",
+    "operators",
     "processes",
     "refresh_tokens",
     "sessions",
     "tasks",
+    "telegram_chats",
+    "telegram_messages",
+    "telegram_updates",
+    "telegram_users",
     "webhook_secrets",
 ]

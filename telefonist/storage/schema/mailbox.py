@@ -56,6 +56,7 @@ mailboxes = Table(
     Column("leased_by", Uuid),
     moment("due_at", nullable=True),
     moment("held_until", nullable=True),
+    Column("dialog_epoch", BigInteger, nullable=False, server_default=text("0")),
 )
 Index(
     "mailboxes_due",
