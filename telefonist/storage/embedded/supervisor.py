@@ -19,13 +19,12 @@ from telefonist.storage.embedded.cluster import Cluster
 from telefonist.storage.embedded.configuration import dsn
 from telefonist.storage.embedded.locks import FileLock, Patience
 from telefonist.storage.embedded.placement import SYSTEM_DIR, find_home
-from telefonist.storage.embedded.processes import is_alive
+from telefonist.storage.embedded.processes import WATCH_SECONDS, ended, is_alive
 
 T = TypeVar("T")
 
 LOCK_SECONDS = 180.0
 """For another process to make, start or stop the server: longer than any of these may take."""
-WATCH_SECONDS = 0.25
 TRIM_SECONDS = 60.0
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds between two tries to bring a server back that does not start; the last one repeats."""
@@ -104,15 +103,19 @@ class EmbeddedPostgres:
         trimmed = loop.time()
         failures = 0
         while True:
-            await asyncio.sleep(WATCH_SECONDS)
-            if self._postmaster is None or self._cluster is None:
+            postmaster = self._postmaster
+            if postmaster is None or self._cluster is None:
+                await asyncio.sleep(WATCH_SECONDS)
                 continue
-            if loop.time() - trimmed > TRIM_SECONDS:
+            await ended(postmaster, TRIM_SECONDS)
+            if self._postmaster is not postmaster:
+                continue
+            if loop.time() - trimmed >= TRIM_SECONDS:
                 await asyncio.to_thread(_trim_log, self._cluster)
                 trimmed = loop.time()
-            if is_alive(self._postmaster):
+            if is_alive(postmaster):
                 continue
-            log.warning("embedded_postgres_died", pid=self._postmaster.pid)
+            log.warning("embedded_postgres_died", pid=postmaster.pid)
             try:
                 async with self._changing:
                     if self._info is None:
