@@ -1,4 +1,4 @@
-"""A PostgreSQL that stands by itself, as most installations have it: nobody brings it back but the test."""
+"""A PostgreSQL that stands by itself, as most installations have it; and the death of one that does not."""
 
 import os
 import signal
@@ -7,12 +7,16 @@ from types import TracebackType
 from typing import Self
 
 from telefonist.storage.embedded import EmbeddedPostgres
+from telefonist.storage.embedded.processes import find_postmaster
 from tests.service import processes_below
 from tests.waiting import until
 
 
 class StandalonePostgres:
-    """Runs while the block does, in a folder of its own; ``settings`` point a service to it."""
+    """Runs while the block does, in a folder of its own, and nobody else brings it back.
+
+    ``settings`` point a service to it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -45,3 +49,17 @@ class StandalonePostgres:
 
         await until(gone)
         await self._server.stop()
+
+
+async def kill_embedded_postgres(folder: Path) -> None:
+    """kill -9 the service's own postmaster, and see another one in its place."""
+    cluster = folder / "data" / "postgres"
+    killed = find_postmaster(cluster)
+    assert killed is not None
+    killed.process.kill()
+
+    async def another() -> bool:
+        found = find_postmaster(cluster)
+        return found is not None and found.ready and found.process.pid != killed.process.pid
+
+    await until(another, 30)

@@ -3,10 +3,9 @@
 import time
 from pathlib import Path
 
-from telefonist.storage.embedded.processes import find_postmaster
 from tests.fakes.receiver import unused_port
 from tests.faults.conversations import Traffic, is_refused, together
-from tests.faults.database import StandalonePostgres
+from tests.faults.database import StandalonePostgres, kill_embedded_postgres
 from tests.service import Service
 from tests.waiting import until
 
@@ -44,20 +43,6 @@ async def test_the_embedded_postgresql_is_brought_back_by_whoever_is_left(folder
 
 async def is_ready(web: Service) -> bool:
     return (await web.client.get("/ready")).status_code == 200
-
-
-async def kill_embedded_postgres(folder: Path) -> None:
-    """kill -9 the service's own postmaster, and see another one in its place."""
-    cluster = folder / "data" / "postgres"
-    killed = find_postmaster(cluster)
-    assert killed is not None
-    killed.process.kill()
-
-    async def another() -> bool:
-        found = find_postmaster(cluster)
-        return found is not None and found.ready and found.process.pid != killed.process.pid
-
-    await until(another, 30)
 
 
 async def see_it_is_away(web: Service) -> None:
