@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import random
 import socket
 import subprocess
 import time
@@ -84,7 +85,8 @@ def _is_up(port: int, path: str | None) -> bool:
 
 
 def _find_free_ports() -> Iterator[int]:
-    for port in PORTS:
+    start = random.choice(PORTS)  # another benchmark may be looking for ports too
+    for port in (*range(start, PORTS.stop), *range(PORTS.start, start)):
         with closing(socket.socket()) as attempt:
             attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

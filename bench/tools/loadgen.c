@@ -51,7 +51,7 @@ int main(int ac,char**av){ signal(SIGPIPE,SIG_IGN); int C=1; double D=5,R=0,T=60
     reqs=realloc(reqs,(nreq+1)*sizeof*reqs); reqls=realloc(reqls,(nreq+1)*sizeof*reqls); reqs[nreq]=r; reqls[nreq++]=n+bn; } while(k);
   if(!nreq){ fprintf(stderr,"%s: no key\n",kf); return 1; }
   capl=4000000; lat=malloc(8*capl); ttft=malloc(8*capl); ep=epoll_create1(0); conn*cs=calloc(C,sizeof(conn)); struct epoll_event ev[512];
-  double t0=now(); tend=t0+D; double nxt=t0; long missed=0; if(!R)for(int i=0;i<C;i++)start(&cs[i],now());
+  double t0=now(); tend=t0+D; double nxt=t0; long missed=0; if(!R)for(int i=0;i<C&&!(N&&started>=N);i++)start(&cs[i],now());
   for(;;){ double t=now(); int busy=0; int stop=t>=tend||(N&&started>=N);
     if(R&&!stop){ while(nxt<=t&&nxt<tend){ int i=0; for(;i<C&&cs[i].busy;i++); if(i==C){ if(t-nxt>T){missed++; nxt+=1/R; continue;} break;} start(&cs[i],nxt); nxt+=1/R; if(N&&started>=N)break; } }
     for(int i=0;i<C;i++)busy+=cs[i].busy; if(stop&&!busy)break; if(t>tend+T){ for(int i=0;i<C;i++)if(cs[i].busy)err++; break; }
