@@ -47,6 +47,15 @@ from telefonist.types.dialogs import (
     Said,
 )
 from telefonist.types.hours import WorkingHours
+from telefonist.types.telegram import (
+    TelegramEvent,
+    TelegramMedia,
+    TelegramMembership,
+    TelegramMessage,
+    TelegramPerson,
+    TelegramPlace,
+    TelegramPress,
+)
 from telefonist.types.values import (
     MICROCREDITS,
     Catalogue,
@@ -137,6 +146,13 @@ __all__ = [
     "Side",
     "TaskState",
     "TaskView",
+    "TelegramEvent",
+    "TelegramMedia",
+    "TelegramMembership",
+    "TelegramMessage",
+    "TelegramPerson",
+    "TelegramPlace",
+    "TelegramPress",
     "Token",
     "Turn",
     "TurnOutcome",

@@ -110,10 +110,14 @@ class Owner(StrEnum):
 
 
 class Side(StrEnum):
-    """The two mailboxes of a conversation: what came in to be answered, and what goes out to be delivered."""
+    """The mailboxes of a conversation: what came in to be answered, and what goes out to be delivered.
+
+    ``updates`` holds what Telegram brought, before it is known what it means.
+    """
 
     IN = "in"
     OUT = "out"
+    UPDATES = "updates"
 
 
 @dataclass(frozen=True, slots=True)
