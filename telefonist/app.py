@@ -27,6 +27,7 @@ from telefonist.core.mailbox import Worker
 from telefonist.core.metering import Metering
 from telefonist.core.passwords import Passwords
 from telefonist.core.prices import Prices
+from telefonist.core.provider_health import ProviderHealth
 from telefonist.core.tasks import WebhookTasks
 from telefonist.core.webhook_secrets import WebhookSecrets
 from telefonist.errors import ConfigurationError, Unavailable
@@ -88,6 +89,7 @@ class House:
     prices: Prices
     guard: AddressGuard
     memory: Memory
+    health: ProviderHealth
     generations: Generations | None
     worker: Worker | None
     processes: Processes | None
@@ -132,6 +134,7 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
         catalog = Catalog(settings.models, settings.default_model)
         memory = await stack.enter_async_context(_memory(settings, kind))
         prices = Prices(PriceOverrides(database))
+        health = ProviderHealth(enabled=settings.limits.provider_circuit)
         doors = settings.doors
         gate = Gate(memory, {Door.API: doors.api.rate_limit, Door.CHAT: doors.chat.rate_limit})
         worker, processes, generations = None, None, None
@@ -140,7 +143,8 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
             stack.push_async_callback(_leave, processes)
             await _take_place(processes, settings, kind, same_machine=embedded is not None)
             providers = await stack.enter_async_context(await Providers.open(settings.providers, memory.tokens))
-            generator = Generator(catalog, providers, RetryPolicy(retries=settings.limits.provider_retries))
+            retry = RetryPolicy(retries=settings.limits.provider_retries)
+            generator = Generator(catalog, providers, retry, health)
             metering = Metering(Holds(database), prices, lambda: registered.id)
             stack.push_async_callback(metering.close)
             generations = Generations(generator, metering, gate)
@@ -177,6 +181,7 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
             prices=prices,
             guard=guard,
             memory=memory,
+            health=health,
             generations=generations,
             worker=worker,
             processes=processes,

@@ -2,12 +2,14 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from telefonist.core.catalog import Catalog, prompt_budget
 from telefonist.core.conversations import fit
+from telefonist.core.provider_health import ProviderHealth
 from telefonist.errors import ProviderError
 from telefonist.logs import get_logger
 from telefonist.providers.base import Provider
@@ -51,10 +53,16 @@ class AnswerStream:
     """
 
     def __init__(
-        self, model: Model, provider: Provider, first: Sequence[Delta], rest: AsyncGenerator[Sequence[Delta], None]
+        self,
+        model: Model,
+        provider: Provider,
+        first: Sequence[Delta],
+        rest: AsyncGenerator[Sequence[Delta], None],
+        health: ProviderHealth,
     ) -> None:
         self.model = model
         self.provider = provider
+        self._health = health
         self._first: Sequence[Delta] | None = first
         self._rest = rest
 
@@ -63,7 +71,14 @@ class AnswerStream:
         if self._first is not None:
             first, self._first = self._first, None
             return first
-        return await anext(self._rest, None)
+        try:
+            batch = await anext(self._rest, None)
+        except ProviderError as error:
+            self._health.failed(self.model.name, error)
+            raise
+        if batch is None:
+            self._health.answered(self.model.name)
+        return batch
 
     async def aclose(self) -> None:
         """Close the connection to the upstream, which stops the generation there."""
@@ -77,14 +92,16 @@ class Generator:
     catalog: Catalog
     providers: Mapping[str, Provider]
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    health: ProviderHealth = field(default_factory=ProviderHealth)
 
     async def complete(
         self, model_name: str, messages: Sequence[Json], options: Json | None = None, *, shorten: bool = True
     ) -> Answer:
-        """Get a whole answer; raises the first model's ProviderError when every one failed.
+        """Get a whole answer; raises the asked model's ProviderError when every one failed.
 
-        Only what is safe to repeat is repeated: no connection, 429, 5xx. A Retry-After longer than we are ready to wait
-        sends us to the fallback at once. With ``shorten`` a fallback gets as much of the prompt as its window holds.
+        Models that have been failing (see ``ProviderHealth``) are asked last, and once. Only what is safe to repeat is
+        repeated: no connection, 429, 5xx. A Retry-After longer than we are ready to wait sends us to the fallback at
+        once. With ``shorten`` a fallback gets as much of the prompt as its window holds.
         """
 
         async def ask(provider: Provider, model: Model) -> Completion:
@@ -100,7 +117,7 @@ class Generator:
         async def ask(provider: Provider, model: Model) -> AnswerStream:
             rest = provider.stream(ChatRequest(model.upstream, messages, options or {}, model.max_output))
             try:
-                return AnswerStream(model, provider, await anext(rest), rest)
+                return AnswerStream(model, provider, await anext(rest), rest, self.health)
             except BaseException:
                 await rest.aclose()
                 raise
@@ -117,25 +134,43 @@ class Generator:
         return await self._ask(model_name, ask)
 
     async def _ask(self, model_name: str, ask: Callable[[Provider, Model], Awaitable[Result]]) -> tuple[Result, Model]:
-        failure: ProviderError | None = None
-        for model in self.catalog.with_fallbacks(model_name):
+        failures: dict[str, ProviderError] = {}
+        for model in self._in_turn(model_name):
             try:
                 return await self._insist(model, ask), model
             except ProviderError as error:
                 log.warning("model_failed", model=model.name, code=error.code, reason=str(error))
-                failure = failure or error
-        assert failure is not None, "with_fallbacks gives at least one model"  # noqa: S101
-        raise failure
+                failures[model.name] = error
+        raise failures[self.catalog.known(model_name).name]
+
+    def _in_turn(self, model_name: str) -> Iterator[Model]:
+        """Give a model and its fallbacks, those last that have been failing."""
+        put_off = []
+        for model in self.catalog.with_fallbacks(model_name):
+            if self.health.admits(model.name):
+                yield model
+            else:
+                put_off.append(model)
+        yield from put_off
 
     async def _insist(self, model: Model, ask: Callable[[Provider, Model], Awaitable[Result]]) -> Result:
         provider = self.providers[model.provider]
         attempt = 0
         while True:
+            started = time.monotonic()
             try:
-                return await ask(provider, model)
+                result = await ask(provider, model)
             except ProviderError as error:
+                self.health.failed(model.name, error)
                 wait = self.retry.wait(attempt, error)
-                if wait is None:
+                if wait is None or self.health.is_open(model.name):
                     raise
+            except BaseException:
+                self.health.left(model.name)
+                raise
+            else:
+                note = self.health.begun if isinstance(result, AnswerStream) else self.health.answered
+                note(model.name, time.monotonic() - started)
+                return result
             await asyncio.sleep(wait)
             attempt += 1

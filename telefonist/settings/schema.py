@@ -104,6 +104,8 @@ class Limits(Table):
         Integer, Field(ge=0, le=10), Setting("a whole number from 0 to 10", 2, "TELEFONIST_PROVIDER_RETRIES")
     ] = 2
     """Second tries of a call to a model that is safe to repeat."""
+    provider_circuit: Annotated[bool, Setting(SWITCH, True, "TELEFONIST_PROVIDER_CIRCUIT")] = True
+    """Whether a model that keeps failing is asked after its fallbacks for a while."""
 
 
 class DeliverySettings(Table):
