@@ -16,9 +16,10 @@ TEXTS: Catalogue = {
         "en": "Model '{model}' is unknown. Known models: {known}.",
     },
     "chatgpt_not_configured": {
-        "ru": "ChatGPT здесь не настроен: задайте URL_GPT и API_KEY и запустите сервис снова. Без них есть: {known}.",
+        "ru": "ChatGPT здесь не настроен: задайте URL_GPT и API_KEY и запустите сервис снова. "
+        "Без них есть только: {known}.",
         "en": "ChatGPT is not set up here: set URL_GPT and API_KEY and start the service again. "
-        "There is without them: {known}.",
+        "Without them there is only: {known}.",
     },
     "gigachat_not_configured": {
         "ru": "GigaChat здесь не настроен: задайте AUTH_CREDENTIALS и запустите сервис снова.",
