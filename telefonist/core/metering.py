@@ -166,6 +166,9 @@ class Metering:
             self._looking = asyncio.create_task(self._keep_looking(), context=Context())
         try:
             return await self._holds.take(generation)
+        except Unavailable:
+            del self._known[generation.id]  # given up: only the error's traceback still has it, for who knows how long
+            raise
         except asyncio.CancelledError:
             self._behind.start(self._give_back(generation))
             raise

@@ -56,7 +56,7 @@ async def test_a_service_that_nobody_asks_does_not_look_and_one_that_is_asked_ag
 
     await until(looks_no_more)
     holds.replies_lost = True
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable) as kept:  # whoever keeps the error keeps its traceback, and what that refers to
         await metering.open(caller, MODEL, Door.API, prompt_tokens=30)
     assert await counted(database, "holds") == 1
 
@@ -66,4 +66,5 @@ async def test_a_service_that_nobody_asks_does_not_look_and_one_that_is_asked_ag
     await until(given_back)
     rows = await query(database, "SELECT state, charge FROM generations ORDER BY id")
     assert [tuple(row) for row in rows] == [("succeeded", 50), ("lost", 0)]
+    assert kept.value.status == 503
     await metering.close()
