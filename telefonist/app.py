@@ -21,6 +21,8 @@ from telefonist.core.deliveries import Deliverer, RetrySchedule
 from telefonist.core.funds import Funds
 from telefonist.core.generation import Generator, RetryPolicy
 from telefonist.core.generations import Generations
+from telefonist.core.handoff import LOOK_EVERY, Handoffs
+from telefonist.core.handoff_policy import HandoffRules
 from telefonist.core.identification import Identification
 from telefonist.core.logins import Logins
 from telefonist.core.mailbox import Worker
@@ -28,7 +30,9 @@ from telefonist.core.metering import Metering
 from telefonist.core.passwords import Passwords
 from telefonist.core.prices import Prices
 from telefonist.core.provider_health import ProviderHealth
+from telefonist.core.summaries import ModelSummaries
 from telefonist.core.tasks import WebhookTasks
+from telefonist.core.voices import Voices, callback_voices
 from telefonist.core.webhook_secrets import WebhookSecrets
 from telefonist.errors import ConfigurationError, Unavailable
 from telefonist.logs import get_logger
@@ -40,12 +44,15 @@ from telefonist.storage.accounts import AccountStore
 from telefonist.storage.api_keys import ApiKeyStore
 from telefonist.storage.database import Database
 from telefonist.storage.deliveries import Deliveries
+from telefonist.storage.dialogs import Dialogs
 from telefonist.storage.embedded import EmbeddedPostgres
+from telefonist.storage.handoffs import HandoffStore
 from telefonist.storage.holds import Holds
 from telefonist.storage.intake import Intake
 from telefonist.storage.invites import InviteStore
 from telefonist.storage.mailboxes import Mailboxes
 from telefonist.storage.migrate import migrate
+from telefonist.storage.operators import Operators
 from telefonist.storage.prices import PriceOverrides
 from telefonist.storage.processes import Processes
 from telefonist.storage.purses import Purses
@@ -94,6 +101,7 @@ class House:
     worker: Worker | None
     processes: Processes | None
     tasks: WebhookTasks
+    handoffs: Handoffs
     notes: tuple[str, ...] = ()
 
     async def check(self) -> dict[str, str]:
@@ -137,6 +145,7 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
         health = ProviderHealth(enabled=settings.limits.provider_circuit)
         doors = settings.doors
         gate = Gate(memory, {Door.API: doors.api.rate_limit, Door.CHAT: doors.chat.rate_limit})
+        handoffs = _handoffs(settings, database, memory)
         worker, processes, generations = None, None, None
         if kind != "command":
             processes = registered = Processes(database, kind)
@@ -149,11 +158,14 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
             stack.push_async_callback(metering.close)
             generations = Generations(generator, metering, gate)
             stack.push_async_callback(generations.close, LEFT_GRACE)
+            stack.push_async_callback(handoffs.close, LEFT_GRACE)
+            if not _is_demo(settings, catalog.default.provider):
+                handoffs.summarise = ModelSummaries(generator, metering)
             if kind != "web":
                 channel = await stack.enter_async_context(_callback_channel(settings, guard))
                 await secrets.live(None)  # made at the first start; a changed TELEFONIST_SECRET is told at every other
                 worker = Worker(processes, Mailboxes(database))
-                _employ(worker, settings, database, generator, metering, channel, secrets)
+                _employ(worker, settings, database, generator, metering, channel, secrets, handoffs)
         prompt = settings.system_prompt_for(settings.doors.webhook)
         intake = Intake(database)
         tasks = WebhookTasks(
@@ -186,6 +198,7 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
             worker=worker,
             processes=processes,
             tasks=tasks,
+            handoffs=handoffs,
             notes=notes,
         )
 
@@ -243,11 +256,12 @@ def _employ(
     metering: Metering,
     channel: CallbackChannel,
     secrets: WebhookSecrets,
+    handoffs: Handoffs,
 ) -> None:
     prompt = settings.system_prompt_for(settings.doors.webhook)
     reserved = message_tokens(prompt) if prompt else 0
     turns = Turns(database, {model.name: prompt_budget(model) - reserved for model in generator.catalog.models})
-    answerer = Answerer(worker, turns, generator, metering, prompt)
+    answerer = Answerer(worker, turns, generator, metering, prompt, handoffs)
     delivery = settings.delivery
     schedule = RetrySchedule(
         delivery.retry_schedule, delivery.jitter, delivery.retry_after_cap, hold_back=delivery.hold_back
@@ -256,6 +270,28 @@ def _employ(
     worker.add(Side.IN, answerer, settings.limits.max_in_flight)
     worker.add(Side.OUT, deliverer, _outgoing_limit())
     worker.on_notice("cancel:", answerer.cancel)
+    worker.tidy_with(handoffs.look_after, every=LOOK_EVERY)
+
+
+def _handoffs(settings: Settings, database: Database, memory: Memory) -> Handoffs:
+    wanted = settings.handoff
+    rules = HandoffRules(
+        transfer_above=wanted.transfer_above,
+        offer_above=wanted.offer_above,
+        patience=wanted.patience,
+        silence=wanted.silence,
+        wait=wanted.wait,
+        capacity=wanted.capacity,
+        hours=wanted.working_hours,
+    )
+    voices = Voices(callback_voices())
+    staff = Operators(database)
+    return Handoffs(Dialogs(database), HandoffStore(database), staff, voices, memory.events, memory.statuses, rules)
+
+
+def _is_demo(settings: Settings, provider: str) -> bool:
+    """Tell the built-in model, which can summarise nothing."""
+    return any(row.name == provider and row.kind == "demo" for row in settings.providers)
 
 
 def _outgoing_limit() -> int:

@@ -7,26 +7,30 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from telefonist.channels.callback_payload import callback_payload
-from telefonist.channels.callback_url import host_of
 from telefonist.core.conversations import message_tokens, prompt
 from telefonist.core.generation import Answer, Generator
+from telefonist.core.handoff import Handoffs
+from telefonist.core.handoff_policy import Move
 from telefonist.core.mailbox import AtHand, Worker, insist
 from telefonist.core.metering import Meter, Metering
 from telefonist.core.token_counting import counted_usage, estimate_prompt
-from telefonist.errors import LeaseLost, TelefonistError
+from telefonist.core.voices import TELEGRAM, scheme_of
+from telefonist.errors import LeaseLost, ProviderError, TelefonistError
 from telefonist.logs import get_logger, message_text
 from telefonist.storage.turns import Turns
-from telefonist.texts import language_of
+from telefonist.texts import language_of, render
 from telefonist.types import (
+    TELEGRAM_ACCOUNT,
     Caller,
     Door,
     Failure,
     GenerationState,
+    HandoffReason,
     Json,
     Lease,
-    Outgoing,
+    Owner,
     PendingDelivery,
+    Said,
     Settlement,
     TaskState,
     Turn,
@@ -34,7 +38,6 @@ from telefonist.types import (
     TurnReceipt,
     Usage,
     new_id,
-    utc_now,
 )
 
 log = get_logger(__name__)
@@ -47,13 +50,20 @@ class Answerer:
     """Works on incoming mailboxes: asks the model, stores the answer, hands the callback on."""
 
     def __init__(
-        self, worker: Worker, turns: Turns, generator: Generator, metering: Metering, system_prompt: str
+        self,
+        worker: Worker,
+        turns: Turns,
+        generator: Generator,
+        metering: Metering,
+        system_prompt: str,
+        handoffs: Handoffs,
     ) -> None:
         self._worker = worker
         self._turns = turns
         self._generator = generator
         self._metering = metering
         self._system_prompt = system_prompt
+        self._handoffs = handoffs
         self._generating: dict[str, asyncio.Task[Any]] = {}
         self._cancelled: deque[str] = deque(maxlen=REMEMBERED_CANCELLATIONS)
 
@@ -70,8 +80,14 @@ class Answerer:
             if turn is None:
                 raise LookupError("a mailbox counts a message that is not there")
             receipt, outcome = await self._store(process_id, await self._answer(turn))
+            if receipt.overtaken:
+                log.info("answer_withheld", task_id=str(turn.task_id))
+                turn = None
+                continue
             if not receipt.stored:
                 raise LeaseLost
+            if outcome.left_to_person:
+                await insist(self._handoffs.user_wrote, current.conversation_id)
             if receipt.delivery_lease is not None:
                 self._worker.start(receipt.delivery_lease, _at_hand(receipt.delivery_lease, outcome))
             current, turn = receipt.next_lease, None
@@ -98,9 +114,45 @@ class Answerer:
             generating.cancel()
 
     async def _answer(self, turn: Turn) -> TurnOutcome:
-        key = str(turn.task_id)
-        if turn.state is not TaskState.QUEUED or key in self._cancelled:
+        """Find out what becomes of a message; a mistake of ours on the way is a failure like any other."""
+        if turn.state is not TaskState.QUEUED or str(turn.task_id) in self._cancelled:
             return _nothing(turn)
+        if turn.owner is not Owner.BOT:
+            return self._left(turn)
+        try:
+            return await self._answer_or_call(turn)
+        except Exception:
+            log.exception("turn_failed", task_id=str(turn.task_id))
+            return self._failed(turn, TelefonistError(), None)
+
+    async def _answer_or_call(self, turn: Turn) -> TurnOutcome:
+        """Let the bot answer, unless the message, or the failing of every model, calls for a person."""
+        if await self._reachable(turn):
+            decision = await insist(self._handoffs.decide, turn)
+            if decision.move is Move.TRANSFER:
+                await insist(self._call, turn, decision.reason, decision.signal.reason, decision.signal.score)
+                return _nothing(turn)
+        if _is_merged(turn):
+            return _nothing(turn)
+        outcome, error = await self._generate(turn)
+        if isinstance(error, ProviderError) and await insist(self._handoffs.staffed):
+            await insist(self._call, turn, HandoffReason.BOT_FAILED, error.code)
+            return replace(_nothing(turn), settlement=outcome.settlement)
+        return outcome
+
+    async def _reachable(self, turn: Turn) -> bool:
+        """Say whether people may be called from here: where there are no operators, programs just get an answer."""
+        return scheme_of(turn.callback_url) == TELEGRAM or await insist(self._handoffs.staffed)
+
+    async def _call(self, turn: Turn, reason: HandoffReason, detail: str, score: float | None = None) -> None:
+        """Call a person, which takes the task away from the bot; where one was called already, it is away by now."""
+        async with self._handoffs.desk() as desk:
+            language = language_of(turn.history[-1].content)
+            await desk.request(turn.lease.conversation_id, reason, score=score, detail=detail, language=language)
+
+    async def _generate(self, turn: Turn) -> tuple[TurnOutcome, TelefonistError | None]:
+        """Ask the model; gives the outcome, and the error where there is no answer."""
+        key = str(turn.task_id)
         self._generating[key] = _current_task()
         meter: Meter | None = None
         try:
@@ -110,41 +162,89 @@ class Answerer:
             usage = answer.completion.usage
             if usage.estimated:
                 usage = await counted_usage(answer.model.upstream, messages, {}, answer.completion.written)
-            return self._succeeded(turn, answer, usage, meter)
+            return await self._succeeded(turn, answer, usage, meter), None
         except TelefonistError as error:
-            return self._failed(turn, error, _unpaid(meter, GenerationState.FAILED, error.code))
+            return self._failed(turn, error, _unpaid(meter, GenerationState.FAILED, error.code)), error
         except asyncio.CancelledError:
             settlement = _unpaid(meter, GenerationState.CANCELLED)
             if key in self._cancelled and _current_task().uncancel() == 0:
-                return replace(_nothing(turn), settlement=settlement)
+                return replace(_nothing(turn), settlement=settlement), None
             if settlement is not None:
                 self._metering.settle_behind(settlement)
             raise
         except Exception:
             log.exception("generation_failed", task_id=key)
-            return self._failed(turn, TelefonistError(), _unpaid(meter, GenerationState.FAILED, TelefonistError.code))
+            settlement = _unpaid(meter, GenerationState.FAILED, TelefonistError.code)
+            return self._failed(turn, TelefonistError(), settlement), None
         finally:
             if self._generating.get(key) is _current_task():
                 del self._generating[key]
 
     async def _open(self, turn: Turn, messages: Sequence[Json]) -> Meter:
-        caller = Caller(turn.account_id, address="", metered=turn.account_id is not None, key_id=turn.key_id)
+        metered = turn.account_id not in (None, TELEGRAM_ACCOUNT)
+        caller = Caller(turn.account_id, address="", metered=metered, key_id=turn.key_id)
         model = self._generator.catalog.known(turn.model)
-        return await insist(
-            self._metering.open, caller, model, Door.WEBHOOK, prompt_tokens=estimate_prompt(messages, {})
-        )
+        door = Door.TELEGRAM if scheme_of(turn.callback_url) == TELEGRAM else Door.WEBHOOK
+        return await insist(self._metering.open, caller, model, door, prompt_tokens=estimate_prompt(messages, {}))
 
-    def _succeeded(self, turn: Turn, answer: Answer, usage: Usage, meter: Meter) -> TurnOutcome:
+    async def _succeeded(self, turn: Turn, answer: Answer, usage: Usage, meter: Meter) -> TurnOutcome:
         text = answer.completion.text.replace("\x00", "")
+        offers = await self._offers(turn, text)
+        if offers:
+            text = f"{text}\n\n{render('handoff_offer', language_of(turn.history[-1].content))}".lstrip()
         log.info("task_answered", task_id=str(turn.task_id), model=answer.model.name, text=message_text(text))
         settlement = meter.settlement(GenerationState.SUCCEEDED, answer.model.name, usage)
-        return _outcome(turn, answer.model.name, text=text, usage=usage, settlement=settlement)
+        said = self._said(turn, text=text, model=answer.model.name, usage=usage, buttons="offer" if offers else None)
+        return replace(
+            self._outcome(turn, said),
+            answer=text,
+            answer_tokens=message_tokens(text),
+            settlement=settlement,
+            offers=offers if offers or turn.offered else None,
+        )
+
+    async def _offers(self, turn: Turn, text: str) -> bool:
+        """Judge whether the answer shall offer a person; not twice in a row, for a user who did not care."""
+        if turn.offered or not await insist(self._handoffs.staffed):
+            return False
+        return (await insist(self._handoffs.judge, turn, text)).move is Move.OFFER
 
     def _failed(self, turn: Turn, error: TelefonistError, settlement: Settlement | None) -> TurnOutcome:
         log.warning("task_failed", task_id=str(turn.task_id), code=error.code, reason=str(error))
         language = language_of(turn.history[-1].content) if turn.history else "en"
         failure = Failure(error.code, error.text(language))
-        return _outcome(turn, turn.model, failure=failure, settlement=settlement)
+        outcome = self._outcome(turn, self._said(turn, status="failed", model=turn.model, failure=failure))
+        return replace(outcome, settlement=settlement, offers=False if turn.offered else None)
+
+    def _left(self, turn: Turn) -> TurnOutcome:
+        """Leave a message to the operator who has the conversation, or will."""
+        said = self._said(turn, status="waiting_for_operator", final=False)
+        return replace(self._outcome(turn, said), left_to_person=True)
+
+    def _said(self, turn: Turn, **more: Any) -> Said:
+        return Said(
+            message_id=new_id(),
+            conversation_id=turn.lease.conversation_id,
+            external_id=turn.external_id,
+            callback_url=turn.callback_url,
+            task_id=turn.task_id,
+            metadata=turn.metadata,
+            language=language_of(turn.history[-1].content) if turn.history else "en",
+            **{"text": None, **more},
+        )
+
+    def _outcome(self, turn: Turn, said: Said) -> TurnOutcome:
+        voices = self._handoffs.voices
+        outgoing = voices.say(said)
+        return replace(
+            _nothing(turn),
+            model=said.model,
+            usage=said.usage,
+            failure=said.failure,
+            outgoing=outgoing[0] if outgoing else None,
+            more=outgoing[1:],
+            host=voices.host(said.callback_url),
+        )
 
 
 def _unpaid(meter: Meter | None, state: GenerationState, error: str | None = None) -> Settlement | None:
@@ -152,47 +252,16 @@ def _unpaid(meter: Meter | None, state: GenerationState, error: str | None = Non
     return None if meter is None else meter.settlement(state, meter.generation.model, error=error)
 
 
-def _outcome(
-    turn: Turn,
-    model: str,
-    *,
-    text: str | None = None,
-    usage: Usage | None = None,
-    failure: Failure | None = None,
-    settlement: Settlement | None = None,
-) -> TurnOutcome:
-    message_id = new_id()
-    body = callback_payload(
-        task_id=turn.task_id,
-        message_id=message_id,
-        conversation_id=turn.external_id,
-        status="failed" if failure else "succeeded",
-        text=text,
-        author="bot",
-        model=model,
-        usage=usage,
-        failure=failure,
-        metadata=turn.metadata,
-        created_at=utc_now(),
-    )
-    return TurnOutcome(
-        turn=turn,
-        answer=text,
-        answer_tokens=message_tokens(text) if text is not None else 0,
-        model=model,
-        usage=usage,
-        failure=failure,
-        outgoing=Outgoing(message_id, turn.callback_url, body),
-        host=host_of(turn.callback_url),
-        settlement=settlement,
-    )
-
-
 def _at_hand(lease: Lease, outcome: TurnOutcome) -> AtHand:
     """Give the callback just stored, where it is the only one that waits: else the mailbox knows whose turn it is."""
     if outcome.outgoing is None or lease.tail - lease.head != 1:
         return None
     return PendingDelivery(outcome.outgoing, outcome.turn.account_id, 0, 0, None)
+
+
+def _is_merged(turn: Turn) -> bool:
+    """Say whether the next message speaks for this one too: people write one thought in several, programs do not."""
+    return scheme_of(turn.callback_url) == TELEGRAM and turn.lease.tail > turn.number
 
 
 def _nothing(turn: Turn) -> TurnOutcome:

@@ -1,8 +1,8 @@
 """When a person takes over, and when the bot comes back: the rules, the time-outs, and who is told."""
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from uuid import UUID
 
 from telefonist.core.background import Background
@@ -10,12 +10,19 @@ from telefonist.core.handoff_desk import Desk, OperatorChannel
 from telefonist.core.handoff_policy import Decision, HandoffRules, Move, on_answer, on_message
 from telefonist.core.summaries import LAST_MESSAGES, Summariser
 from telefonist.core.voices import Voices
+from telefonist.errors import Unavailable
+from telefonist.logs import get_logger
 from telefonist.memory.base import DialogStatuses, Events
 from telefonist.storage import dialogs
 from telefonist.storage.dialogs import Dialogs
 from telefonist.storage.handoffs import HandoffStore
 from telefonist.storage.operators import Operators
 from telefonist.types import Handoff, HandoffEnd, Language, NoticeKind, Owner, Turn, utc_now
+
+log = get_logger(__name__)
+
+LOOK_EVERY = 5.0
+"""Seconds between two looks for dialogs that are to be offered on, or have been silent for too long."""
 
 INBOX = "inbox"
 """The topic of events about all conversations; ``data`` is a conversation's id."""
@@ -44,18 +51,18 @@ class Handoffs:
         events: Events,
         statuses: DialogStatuses,
         rules: HandoffRules | None = None,
-        summarise: Summariser | None = None,
     ) -> None:
         self.rules = rules or HandoffRules()
         self.voices = voices
         self.channels: list[OperatorChannel] = []
         """Added while the service is built, before anything happens."""
+        self.summarise: Summariser | None = None
+        """Set then, too, where there is a model that can."""
         self.store = store
         self.handoffs = handoff_store
         self.staff = staff
         self._events = events
         self._statuses = statuses
-        self._summarise = summarise
         self._behind = Background("summaries for operators")
         self._staffed = (False, 0.0)
 
@@ -98,6 +105,7 @@ class Handoffs:
     async def user_wrote(self, conversation_id: UUID) -> None:
         """Tell operators that the user of a conversation with a person wrote something, which is stored already."""
         async with self.desk() as desk:
+            await dialogs.enter(desk.connection, conversation_id)
             dialog = await dialogs.get(desk.connection, conversation_id)
             if dialog.owner is not Owner.BOT:
                 await desk.notice(NoticeKind.MESSAGE, dialog, dialog.operator_id)
@@ -107,11 +115,13 @@ class Handoffs:
         rules = self.rules
         if rules.hours.open_at(utc_now()):
             for conversation_id in await self.handoffs.to_offer(rules.patience):
-                async with self.desk() as desk:
-                    await desk.offer(conversation_id)
+                with _apart(conversation_id):
+                    async with self.desk() as desk:
+                        await desk.offer(conversation_id)
         for overdue in await self.handoffs.overdue(rules.silence, rules.wait):
-            async with self.desk() as desk:
-                await desk.give_back(overdue.conversation_id, HandoffEnd.SILENT, epoch=overdue.epoch)
+            with _apart(overdue.conversation_id):
+                async with self.desk() as desk:
+                    await desk.give_back(overdue.conversation_id, HandoffEnd.SILENT, epoch=overdue.epoch)
 
     async def close(self, grace: float) -> None:
         """Wait for summaries that are being written, then leave them."""
@@ -132,8 +142,8 @@ class Handoffs:
             await self._events.publish(dialog_topic(notice.conversation_id), notice.kind.value)
             await self._events.publish(INBOX, str(notice.conversation_id))
         for handoff, language in desk.called:
-            if self._summarise is not None:
-                self._behind.start(self._improve(handoff, language, self._summarise))
+            if self.summarise is not None:
+                self._behind.start(self._improve(handoff, language, self.summarise))
 
     async def _improve(self, handoff: Handoff, language: Language, summarise: Summariser) -> None:
         history = await self.handoffs.last_messages(handoff.conversation_id, LAST_MESSAGES)
@@ -141,3 +151,14 @@ class Handoffs:
         if summary:
             await self.handoffs.summarise(handoff.id, summary)
             await self._events.publish(dialog_topic(handoff.conversation_id), NoticeKind.WAITING.value)
+
+
+@contextmanager
+def _apart(conversation_id: UUID) -> Iterator[None]:
+    """Keep a mistake that one conversation meets from the others; raises Unavailable, which meets them all."""
+    try:
+        yield
+    except Unavailable:
+        raise
+    except Exception:
+        log.exception("dialog_not_attended", conversation_id=str(conversation_id))

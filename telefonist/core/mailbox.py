@@ -94,7 +94,7 @@ class Worker:
         self._lanes: dict[Side, _Lane] = {}
         self._heard: dict[str, Callable[[str], None]] = {}
         self._superseded: set[asyncio.Task[None]] = set()
-        self._chores: list[Callable[[], Awaitable[None]]] = []
+        self._chores: list[tuple[Callable[[], Awaitable[None]], float]] = []
         self._stopping = False
         self._heartbeat = Heartbeat(
             processes,
@@ -142,9 +142,9 @@ class Worker:
         """Call ``react`` with the rest of every notification that starts with ``prefix``."""
         self._heard[prefix] = react
 
-    def tidy_with(self, chore: Callable[[], Awaitable[None]]) -> None:
-        """Let ``chore`` clear away what is past its time, again and again."""
-        self._chores.append(chore)
+    def tidy_with(self, chore: Callable[[], Awaitable[None]], every: float | None = None) -> None:
+        """Let ``chore`` see to what is past its time, again and again; ``every`` so many seconds, or as all do."""
+        self._chores.append((chore, every or self._rhythm.tidy))
 
     @contextmanager
     def place(self, side: Side) -> Iterator[UUID | None]:
@@ -179,7 +179,8 @@ class Worker:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._heartbeat.run())
             group.create_task(self._reconcile())
-            group.create_task(self._tidy())
+            for chore, every in self._chores:
+                group.create_task(_repeat(chore, every))
             group.create_task(self._mailboxes.listen(self._hear))
             for side, lane in self._lanes.items():
                 group.create_task(self._claim(side, lane))
@@ -279,13 +280,6 @@ class Worker:
             except Unavailable:
                 suspects = set()
 
-    async def _tidy(self) -> None:
-        while True:
-            await asyncio.sleep(self._rhythm.tidy)
-            for chore in self._chores:
-                with suppress(Unavailable):
-                    await chore()
-
     def _works_under(self, lease: Lease) -> bool:
         lane = self._lanes.get(lease.side)
         known = lane.running.get(lease.conversation_id) if lane else None
@@ -308,6 +302,13 @@ class Worker:
                 return
         with suppress(ValueError, KeyError):
             self._lanes[Side(notice)].wake.set()
+
+
+async def _repeat(chore: Callable[[], Awaitable[None]], every: float) -> None:
+    while True:
+        await asyncio.sleep(every)
+        with suppress(Unavailable):
+            await chore()
 
 
 async def _see_off(work: "asyncio.Task[None]") -> None:

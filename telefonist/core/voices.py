@@ -7,6 +7,9 @@ from telefonist.channels.callback_payload import callback_payload
 from telefonist.channels.callback_url import host_of
 from telefonist.types import Outgoing, Said, utc_now
 
+TELEGRAM = "telegram"
+"""The scheme of destinations in Telegram: ``telegram:<chat>`` or ``telegram:<chat>:<thread>``."""
+
 
 class Voice(Protocol):
     """Writes what is said in the form in which one channel sends it."""

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import ByteSize, Field, model_validator
 
 from telefonist.settings.declaration import Setting, Table
+from telefonist.settings.handoff import HandoffSettings
 from telefonist.settings.values import (
     BaseUrl,
     Credits,
@@ -279,6 +280,7 @@ class Options(Table):
     doors: Doors = Doors()
     limits: Limits = Limits()
     delivery: DeliverySettings = DeliverySettings()
+    handoff: HandoffSettings = HandoffSettings()
     log: LogSettings = LogSettings()
 
 

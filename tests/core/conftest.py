@@ -17,17 +17,23 @@ from telefonist.core.conversations import message_tokens
 from telefonist.core.deliveries import Deliverer, RetrySchedule
 from telefonist.core.funds import Funds
 from telefonist.core.generation import Generator, RetryPolicy
+from telefonist.core.handoff import Handoffs
+from telefonist.core.handoff_policy import HandoffRules
 from telefonist.core.mailbox import Rhythm, Worker
 from telefonist.core.metering import Metering
 from telefonist.core.prices import Prices
 from telefonist.core.tasks import WebhookTasks
+from telefonist.core.voices import Voices, callback_voices
 from telefonist.core.webhook_secrets import WebhookSecrets
 from telefonist.memory.local import open_local_memory
 from telefonist.storage.database import Database
 from telefonist.storage.deliveries import Deliveries
+from telefonist.storage.dialogs import Dialogs
+from telefonist.storage.handoffs import HandoffStore
 from telefonist.storage.holds import Holds
 from telefonist.storage.intake import Intake
 from telefonist.storage.mailboxes import Mailboxes
+from telefonist.storage.operators import Operators
 from telefonist.storage.prices import PriceOverrides
 from telefonist.storage.processes import Processes
 from telefonist.storage.purses import Purses
@@ -98,6 +104,7 @@ class Office:
     model: ScriptedModel
     processes: Processes
     mailboxes: Mailboxes
+    handoffs: Handoffs
     loops: list["asyncio.Task[None]"] = field(default_factory=list)
 
     async def ask(self, message: str, callback_url: str, conversation: str = "c", **more: str) -> AcceptedTask:
@@ -136,6 +143,7 @@ async def open_office(
     places_per_host: int = 50,
     system_prompt: str = "",
     loopback: bool = True,
+    rules: HandoffRules | None = None,
 ) -> AsyncIterator[Office]:
     """Run a worker on a database until the block ends."""
     async with AsyncExitStack() as stack:
@@ -160,7 +168,17 @@ async def open_office(
         prices = Prices(PriceOverrides(database))
         metering = Metering(Holds(database), prices, lambda: processes.id)
         stack.push_async_callback(metering.close)
-        answerer = Answerer(worker, turns, generator, metering, system_prompt)
+        memory = await stack.enter_async_context(open_local_memory())
+        handoffs = Handoffs(
+            Dialogs(database),
+            HandoffStore(database),
+            Operators(database),
+            Voices(callback_voices()),
+            memory.events,
+            memory.statuses,
+            rules,
+        )
+        answerer = Answerer(worker, turns, generator, metering, system_prompt, handoffs)
         secrets = WebhookSecrets(WebhookSecretStore(database, "master"), [SECRET])
         deliverer = Deliverer(
             worker, Deliveries(database), channel, secrets, schedule or RetrySchedule((0.05, 0.05)), places_per_host
@@ -168,7 +186,6 @@ async def open_office(
         worker.add(Side.IN, answerer, in_flight)
         worker.add(Side.OUT, deliverer, in_flight)
         worker.on_notice("cancel:", answerer.cancel)
-        memory = await stack.enter_async_context(open_local_memory())
         tasks = WebhookTasks(
             Intake(database),
             Tasks(database),
@@ -178,7 +195,7 @@ async def open_office(
             gate=Gate(memory, {}),
             funds=Funds(Purses(database), prices),
         )
-        office = Office(database, tasks, worker, model, processes, mailboxes)
+        office = Office(database, tasks, worker, model, processes, mailboxes, handoffs)
         office.loops.append(asyncio.create_task(worker.run()))
         try:
             yield office

@@ -91,6 +91,7 @@ def test_everything_in_the_environment_example_can_be_switched_on(folder: Folder
 def test_the_environment_example_shows_the_defaults(folder: Folder) -> None:
     examples = {
         "GIGACHAT_CA_BUNDLE",
+        "TELEFONIST_HANDOFF_HOURS",
         "TELEFONIST_PUBLIC_URL",
         "TELEFONIST_SYSTEM_PROMPT",
         "TELEFONIST_WEBHOOK_SYSTEM_PROMPT",
@@ -116,6 +117,8 @@ def test_the_table_examples_of_the_file_show_the_defaults(folder: Folder) -> Non
     for table in ("limits", "redis", "log"):
         for key, value in shown[table].items():
             assert getattr(getattr(plain, table), key) == SIZES.get(value, value)
+    for key in shown["handoff"].keys() - {"hours", "time_zone"}:
+        assert getattr(plain.handoff, key) == shown["handoff"][key]
     for key in shown["delivery"].keys() - {"allowed_networks", "headers"}:
         default = getattr(plain.delivery, key)
         assert (list(default) if isinstance(default, tuple) else default) == shown["delivery"][key]
