@@ -4,7 +4,7 @@ Rows are locked in one order, here and in settlements: ``holds``, ``balances`` b
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -108,30 +108,38 @@ async def _take(connection: asyncpg.Connection, generations: Sequence[NewGenerat
     while waiting:
         rows = await connection.fetch(TAKE, *_hold_columns(waiting))
         judged = list(zip(waiting, rows, strict=True))
-        outcomes |= {generation.id: _outcome(row) for generation, row in judged}
+        taken = _taken(judged)
+        outcomes |= {generation.id: _outcome(generation, row, taken) for generation, row in judged}
         refused = [generation.id for generation, row in judged if not row["taken"]]
         waiting = []
         if refused:
             known = {row["generation_id"] for row in await connection.fetch(KNOWN, refused)}
             outcomes |= {found: replace(outcomes[found], admitted=True) for found in known}
-            waiting = [generation for generation in _fitting(judged) if generation.id not in known]
+            waiting = [generation for generation in _fitting(judged, taken) if generation.id not in known]
     return [outcomes[generation.id] for generation in generations]
 
 
-def _fitting(judged: Sequence[tuple[NewGeneration, asyncpg.Record]]) -> list[NewGeneration]:
-    """List those that were not taken although each, alone, would fit beside those that were."""
-    held: defaultdict[UUID | None, int] = defaultdict(int)
+def _taken(judged: Sequence[tuple[NewGeneration, asyncpg.Record]]) -> Mapping[UUID | None, int]:
+    """Sum up what was taken now, by account and by key."""
+    taken: defaultdict[UUID | None, int] = defaultdict(int)
     for generation, row in judged:
         if row["taken"]:
-            held[generation.account_id] += generation.hold
-            held[generation.key_id] += generation.hold
+            taken[generation.account_id] += generation.hold
+            taken[generation.key_id] += generation.hold
+    return taken
+
+
+def _fitting(
+    judged: Sequence[tuple[NewGeneration, asyncpg.Record]], taken: Mapping[UUID | None, int]
+) -> list[NewGeneration]:
+    """List those that were not taken although each, alone, would fit beside those that were."""
     return [
         generation
         for generation, row in judged
         if not row["taken"]
-        and _fits(generation.hold, row["balance"], row["held"] + held[generation.account_id])
+        and _fits(generation.hold, row["balance"], row["held"] + taken[generation.account_id])
         and (
-            row["unspent"] is None or _fits(generation.hold, row["unspent"], row["key_held"] + held[generation.key_id])
+            row["unspent"] is None or _fits(generation.hold, row["unspent"], row["key_held"] + taken[generation.key_id])
         )
     ]
 
@@ -140,9 +148,11 @@ def _fits(amount: int, available: int, held: int) -> bool:
     return held + amount <= available or (available > 0 and held == 0)
 
 
-def _outcome(row: asyncpg.Record) -> HoldOutcome:
-    budget_left = None if row["unspent"] is None else row["unspent"] - row["key_held"]
-    return HoldOutcome(row["taken"], row["balance"], row["held"], budget_left)
+def _outcome(generation: NewGeneration, row: asyncpg.Record, taken: Mapping[UUID | None, int]) -> HoldOutcome:
+    """Tell what became of a hold; what was taken beside it counts as held, or who is refused would not see why."""
+    held = row["held"] + taken[generation.account_id]
+    budget_left = None if row["unspent"] is None else row["unspent"] - row["key_held"] - taken[generation.key_id]
+    return HoldOutcome(row["taken"], row["balance"], held, budget_left)
 
 
 def _hold_columns(generations: Sequence[NewGeneration]) -> list[list[object]]:

@@ -70,7 +70,7 @@ class NewGeneration:
 
 @dataclass(frozen=True, slots=True)
 class HoldOutcome:
-    """Whether a generation may begin, and the account as it was found."""
+    """Whether a generation may begin, and what its account and key have, with all that is held by now."""
 
     admitted: bool
     balance: int
