@@ -59,6 +59,7 @@ class ChunkWriter:
             self._last = {name: delta.chunk.get(name) for name in ("id", "created", "model")}
         if delta.usage is not None:
             self._last["usage"] = delta.chunk.get("usage")
+        if delta.chunk.get("usage") is not None:  # what makes no sense to us is kept back as well
             if not delta.chunk.get("choices"):
                 return b""
             data = self._without_usage(delta.chunk)

@@ -124,13 +124,20 @@ async def test_usage_that_comes_elsewhere_is_moved_into_a_chunk_of_its_own(
 
 
 @pytest.mark.parametrize(
-    "early", [[], [chunk("", usage={**USAGE, "completion_tokens": 0})]], ids=["none", "only before the text"]
+    "early",
+    [
+        [],
+        [chunk("", usage={**USAGE, "completion_tokens": 0})],
+        [{"id": "chatcmpl-1", "choices": [], "usage": {**USAGE, "prompt_tokens": -1}}],
+    ],
+    ids=["none", "only before the text", "only what makes no sense"],
 )
 async def test_without_usage_the_tokens_are_counted_charged_and_said_to_be_an_estimate(
     user: User, upstream: FakeOpenAI, early: list[Piece]
 ) -> None:
     upstream.script(events(*early, chunk("one two three"), chunk(finish_reason="stop"), DONE))
-    *_, last = decoded(await read(user, stream_options={"include_usage": True}))
+    *others, last = decoded(await read(user, stream_options={"include_usage": True}))
+    assert all(each.get("usage") is None for each in others)
     counted = await counted_usage("gpt-4", HELLO, {}, "one two three")
     assert counted.completion_tokens == 3
     assert last["usage"] == {
