@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal
+from uuid import UUID
 
 import pytest
 
@@ -107,10 +108,12 @@ class Office:
     handoffs: Handoffs
     loops: list["asyncio.Task[None]"] = field(default_factory=list)
 
-    async def ask(self, message: str, callback_url: str, conversation: str = "c", **more: str) -> AcceptedTask:
+    async def ask(
+        self, message: str, callback_url: str, conversation: str = "c", account: UUID | None = None, **more: str
+    ) -> AcceptedTask:
         """Accept a task as the door would."""
         task = NewTask(message, callback_url, conversation, more.pop("model", "scripted"))
-        return await self.tasks.accept(replace(task, **more), CALLER)
+        return await self.tasks.accept(replace(task, **more), replace(CALLER, account_id=account))
 
     async def see(self, accepted: AcceptedTask) -> TaskView:
         """Look at a task as its owner would."""

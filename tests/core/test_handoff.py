@@ -1,0 +1,565 @@
+"""A person is called into a conversation, takes it, talks, and gives it back: as a program with a webhook sees it."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from telefonist.core import handoff_desk, handoff_policy
+from telefonist.core.handoff import dialog_topic
+from telefonist.core.handoff_policy import HandoffRules
+from telefonist.errors import NotFound, ProviderFailed
+from telefonist.memory.base import Event
+from telefonist.types import ChatRequest, HandoffEnd, HandoffReason, Owner, TaskState, WorkingHours, new_id
+from tests.core.conftest import Office, ScriptedModel, open_office
+from tests.core.people import Desk, absent, cannot_help, hire, told, wants_person
+from tests.fakes.receiver import Receiver
+from tests.waiting import until
+
+WISH = "Позовите оператора, пожалуйста"
+CALLED = "Переключаю на человека"
+JOINED = "К разговору подключился оператор."
+RETURNED = "Оператор передал разговор боту: дальше отвечает бот."
+
+
+@pytest.fixture(autouse=True)
+def simple_detectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handoff_policy, "wants_person", wants_person)
+    monkeypatch.setattr(handoff_policy, "cannot_help", cannot_help)
+
+
+class Gate:
+    """A model that answers when it is told to."""
+
+    def __init__(self, model: ScriptedModel) -> None:
+        self.asked, self.open = asyncio.Event(), asyncio.Event()
+        model.answer = self._answer
+
+    async def _answer(self, request: ChatRequest) -> str:
+        self.asked.set()
+        await self.open.wait()
+        return f"re: {request.messages[-1]['content']}"
+
+
+async def test_the_whole_story_of_a_conversation_with_a_person_in_it(office: Office) -> None:
+    olga, desk = await hire(office.database), Desk(office)
+    async with Receiver() as receiver:
+        await office.ask("Привет", receiver.url)
+        await receiver.wait_for(1)
+        conversation = await desk.conversation(receiver)
+        wish = await office.ask(WISH, receiver.url)
+        await receiver.wait_for(2)
+        assert await desk.take(conversation, olga)
+        held = await office.ask("Вы человек?", receiver.url)
+        await receiver.wait_for(4)
+        assert await desk.reply(conversation, olga, "Да, я Ольга")
+        await desk.give_back(conversation, HandoffEnd.RETURNED, olga)
+        await receiver.wait_for(6)
+        await office.ask("Спасибо", receiver.url)
+        callbacks = await receiver.wait_for(7)
+        assert told(callbacks) == [
+            ("bot", "re: Привет"),
+            ("bot", CALLED),
+            ("bot", JOINED),
+            ("bot", None),
+            ("operator", "Да, я Ольга"),
+            ("bot", RETURNED),
+            ("bot", "re: Спасибо"),
+        ]
+        assert (await office.see(wish)).state is TaskState.WAITING_FOR_OPERATOR
+        assert (await office.see(held)).state is TaskState.WAITING_FOR_OPERATOR
+        assert [message["content"] for message in office.model.requests[-1].messages] == [
+            "Привет",
+            "re: Привет",
+            WISH,
+            CALLED,
+            JOINED,
+            "Вы человек?",
+            "Да, я Ольга",
+            RETURNED,
+            "Выше пользователю отвечал живой оператор. Он закончил, и теперь снова отвечаешь ты. Прошлая просьба "
+            "позвать человека уже выполнена.",
+            "Спасибо",
+        ]
+
+
+async def test_a_task_that_is_handed_over_is_answered_once_and_not_for_good(office: Office) -> None:
+    await hire(office.database)
+    async with Receiver() as receiver:
+        wish = await office.ask(WISH, receiver.url, "first", metadata='{"order": 7}')
+        (callback,) = await receiver.wait_for(1)
+        body = callback.json
+        assert (body["status"], body["final"], body["author"]) == ("waiting_for_operator", False, "bot")
+        assert (body["task_id"], body["conversation_id"]) == (str(wish.task_id), "first")
+        assert body["generated_response"] == CALLED
+        assert body["message_id"] == callback.headers["webhook-id"]
+        assert (body["error"], body["usage"], body["metadata"]) == (None, None, {"order": 7})
+        assert office.model.requests == []
+
+
+async def test_an_operator_s_words_go_to_the_latest_callback_url_without_a_task(office: Office) -> None:
+    olga, desk = await hire(office.database), Desk(office)
+    account = new_id()
+    async with Receiver() as old, Receiver() as new:
+        for receiver in (old, new):
+            await office.ask("hello", receiver.url, "c", account=account)
+            await receiver.wait_for(1)
+        conversation = await desk.handoffs.store.find(account, "", "c")
+        assert conversation is not None
+        await desk.take(conversation, olga)
+        message_id = await desk.reply(conversation, olga, "I am here")
+        body = (await new.wait_for(3))[-1].json
+        assert (body["author"], body["task_id"], body["generated_response"]) == ("operator", None, "I am here")
+        assert (body["message_id"], body["status"], body["final"]) == (str(message_id), "succeeded", True)
+        assert len(old.requests) == 1
+
+
+async def test_without_operators_a_program_s_wish_is_answered_like_anything_else(office: Office) -> None:
+    async with Receiver() as receiver:
+        await office.ask(WISH, receiver.url)
+        assert told(await receiver.wait_for(1)) == [("bot", f"re: {WISH}")]
+
+
+async def test_when_nobody_is_online_the_user_is_told_so_and_waits(office: Office) -> None:
+    await hire(office.database, online=False)
+    async with Receiver() as receiver:
+        await office.ask("Operator, please!", receiver.url)
+        ((_, text),) = told(await receiver.wait_for(1))
+        assert text is not None
+        assert text.startswith("No operator is online right now.")
+        desk = Desk(office)
+        conversation = await desk.conversation(receiver)
+        assert (await desk.dialog(conversation)).owner is Owner.WAITING
+
+
+async def test_out_of_hours_the_user_is_told_when_people_work(
+    dsn: str, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handoff_desk, "utc_now", lambda: datetime(2026, 11, 21, 12, tzinfo=UTC))  # a Saturday
+    rules = HandoffRules(hours=WorkingHours.parse("Mon-Fri 09:00-18:00", "Europe/Moscow"))
+    async with open_office(dsn, model, rules=rules) as office, Receiver() as receiver:
+        await hire(office.database)
+        await office.ask(WISH, receiver.url)
+        ((_, text),) = told(await receiver.wait_for(1))
+        assert text is not None
+        assert "операторы отвечают Mon-Fri 09:00-18:00 (Europe/Moscow)" in text
+
+
+async def test_the_user_can_go_on_with_the_bot_instead_of_waiting(office: Office) -> None:
+    await hire(office.database, online=False)
+    desk = Desk(office)
+    async with Receiver() as receiver:
+        await office.ask("Operator, please!", receiver.url)
+        await receiver.wait_for(1)
+        conversation = await desk.conversation(receiver)
+        assert await desk.give_back(conversation, HandoffEnd.WITHDRAWN)
+        await office.ask("How much is 2+2?", receiver.url)
+        callbacks = await receiver.wait_for(3)
+        assert told(callbacks)[1:] == [
+            ("bot", "All right, the bot answers from here."),
+            ("bot", "re: How much is 2+2?"),
+        ]
+
+
+async def test_the_answer_that_the_bot_is_at_is_withheld_when_an_operator_takes_over(office: Office) -> None:
+    olga, desk, gate = await hire(office.database), Desk(office), Gate(office.model)
+    async with Receiver() as receiver:
+        asked = await office.ask("hello", receiver.url)
+        await gate.asked.wait()
+        conversation = await desk.conversation(receiver)
+        assert await desk.take(conversation, olga)
+        gate.open.set()
+        await desk.reply(conversation, olga, "Hi, I am Olga")
+        callbacks = await receiver.wait_for(2)
+        assert told(callbacks) == [
+            ("bot", "An operator has joined the conversation."),
+            ("operator", "Hi, I am Olga"),
+        ]
+        assert (callbacks[0].json["task_id"], callbacks[0].json["final"]) == (str(asked.task_id), False)
+        assert ("bot", "re: hello") not in await desk.history(conversation)
+
+
+async def test_questions_that_wait_behind_the_one_in_work_are_the_operator_s_too(office: Office) -> None:
+    olga, desk, gate = await hire(office.database), Desk(office), Gate(office.model)
+    async with Receiver() as receiver:
+        await office.ask("one", receiver.url)
+        await gate.asked.wait()
+        tasks = [await office.ask(text, receiver.url) for text in ("two", "three")]
+        await desk.take(await desk.conversation(receiver), olga)
+        gate.open.set()
+        callbacks = await receiver.wait_for(3)
+        assert [callback.json["status"] for callback in callbacks] == ["waiting_for_operator"] * 3
+        assert [callback.json["task_id"] for callback in callbacks[1:]] == [str(task.task_id) for task in tasks]
+        assert len(office.model.requests) == 1
+
+
+async def test_a_burst_of_messages_to_an_operator_gets_no_answers_of_the_bot(office: Office) -> None:
+    olga, desk = await hire(office.database), Desk(office)
+    async with Receiver() as receiver:
+        await office.ask("hello", receiver.url)
+        await receiver.wait_for(1)
+        conversation = await desk.conversation(receiver)
+        await desk.take(conversation, olga)
+        await asyncio.gather(*(office.ask(f"{number}", receiver.url) for number in range(10)))
+        callbacks = await receiver.wait_for(12)
+        assert told(callbacks)[2:] == [("bot", None)] * 10
+        assert len(office.model.requests) == 1
+
+
+async def test_of_many_claims_at_once_one_wins_and_the_others_are_told(office: Office) -> None:
+    staff = [await hire(office.database, f"operator {number}") for number in range(6)]
+    desk = Desk(office)
+    async with Receiver() as receiver:
+        await office.ask(WISH, receiver.url)
+        await receiver.wait_for(1)
+        conversation = await desk.conversation(receiver)
+        taken = await asyncio.gather(*(desk.take(conversation, operator) for operator in staff))
+        winners = [operator for operator, dialog in zip(staff, taken, strict=True) if dialog is not None]
+        assert len(winners) == 1
+        assert (await desk.dialog(conversation)).operator_id == winners[0].id
+        assert [await desk.reply(conversation, each, "hi") for each in staff if each not in winners] == [None] * 5
+        assert told(await receiver.wait_for(2)) == [("bot", CALLED), ("bot", JOINED)]
+
+
+async def test_taking_twice_is_taking_once(office: Office) -> None:
+    olga, desk = await hire(office.database), Desk(office)
+    async with Receiver() as receiver:
+        await office.ask("hello", receiver.url)
+        await receiver.wait_for(1)
+        conversation = await desk.conversation(receiver)
+        first, second = await desk.take(conversation, olga), await desk.take(conversation, olga)
+        assert first == second
+        assert await desk.value("SELECT count(*) FROM handoffs") == 1
+        assert len(await desk.history(conversation)) == 3
+
+
+async def test_a_person_who_was_called_is_not_called_again(office: Office) -> None:
+    await hire(office.database)
+    desk = Desk(office)
+    async with Receiver() as receiver:
+        await office.ask("hello", receiver.url)
+        await receiver.wait_for(1)
+        conversation = await desk.conversation(receiver)
+        calls = await asyncio.gather(*(desk.request(conversation) for _ in range(5)))
+        assert len([call for call in calls if call]) == 1
+        callbacks = await receiver.wait_for(2)
+        assert (callbacks[1].json["task_id"], callbacks[1].json["status"]) == (None, "waiting_for_operator")
+
+
+async def test_back_with_the_bot_the_old_wish_does_not_call_a_person_again(office: Office) -> None:
+    olga, desk = await hire(office.database), Desk(office)
+    async with Receiver() as receiver:
+        for text in (WISH, "ну где он?"):
+            await office.ask(text, receiver.url)
+        await receiver.wait_for(2)
+        conversation = await desk.conversation(receiver)
+        await desk.take(conversation, olga)
+        await desk.give_back(conversation, HandoffEnd.RETURNED, olga)
+        await office.ask("ну что там?", receiver.url)
+        assert told(await receiver.wait_for(5))[-1] == ("bot", "re: ну что там?")
+        assert (await desk.dialog(conversation)).owner is Owner.BOT
+
+
+async def test_given_back_the_bot_does_not_go_on_being_silent(office: Office) -> None:
+    olga, desk, gate = await hire(office.database), Desk(office), Gate(office.model)
+    async with Receiver() as receiver:
+        await office.ask("hello", receiver.url)
+        await gate.asked.wait()
+        conversation = await desk.conversation(receiver)
+        await desk.take(conversation, olga)
+        await desk.give_back(conversation, HandoffEnd.CLOSED, olga)
+        gate.open.set()
+        await office.ask("again", receiver.url)
+        callbacks = await receiver.wait_for(3)
+        assert told(callbacks)[-1] == ("bot", "re: again")
+        assert ("bot", "re: hello") not in told(callbacks)
+
+
+async def test_when_every_model_failed_a_person_is_called_if_there_are_any(office: Office) -> None:
+    await hire(office.database)
+
+    async def fail(_: ChatRequest) -> str:
+        raise ProviderFailed("scripted", status=500, reason="broken")
+
+    office.model.answer = fail
+    desk = Desk(office)
+    async with Receiver() as receiver:
+        await office.ask("Привет", receiver.url)
+        assert told(await receiver.wait_for(1)) == [("bot", CALLED)]
+        assert await desk.value("SELECT reason FROM handoffs") == HandoffReason.BOT_FAILED
+        assert await desk.value("SELECT state FROM generations") == "failed"
+
+
+async def test_an_answer_that_is_no_help_comes_with_the_offer_of_a_person_and_a_yes_accepts_it(office: Office) -> None:
+    await hire(office.database)
+
+    async def helpless(_: ChatRequest) -> str:
+        return "К сожалению, я не могу помочь с этим вопросом."
+
+    office.model.answer = helpless
+    desk = Desk(office)
+    async with Receiver() as receiver:
+        await office.ask("Верните деньги за заказ 17", receiver.url)
+        await office.ask("да", receiver.url)
+        offer, call = told(await receiver.wait_for(2))
+        assert offer == ("bot", "К сожалению, я не могу помочь с этим вопросом.\n\nСоединить вас с оператором?")
+        assert call == ("bot", CALLED)
+        assert await desk.value("SELECT reason FROM handoffs") == HandoffReason.ACCEPTED_OFFER
+        decisions = "SELECT string_agg(detector || ' ' || decision, ', ' ORDER BY turn) FROM handoff_decisions"
+        assert await desk.value(decisions) == "cannot_help offer, wants_person transfer"
+
+
+async def test_an_offer_that_is_not_taken_up_is_not_made_again_at_once(office: Office) -> None:
+    await hire(office.database)
+
+    async def helpless(_: ChatRequest) -> str:
+        return "К сожалению, я не могу помочь с этим вопросом."
+
+    office.model.answer = helpless
+    async with Receiver() as receiver:
+        for text in ("Верните деньги за заказ 17", "нет, не надо", "А за заказ 18?"):
+            await office.ask(text, receiver.url)
+        answers = [text for _, text in told(await receiver.wait_for(3))]
+        assert ["Соединить вас" in (text or "") for text in answers] == [True, False, True]
+
+
+async def test_a_note_is_read_by_operators_only(office: Office) -> None:
+    olga, desk = await hire(office.database), Desk(office)
+    async with Receiver() as receiver:
+        await office.ask("hello", receiver.url)
+        await receiver.wait_for(1)
+        conversation = await desk.conversation(receiver)
+        await desk.note(conversation, olga, "a difficult one")
+        await office.ask("again", receiver.url)
+        assert told(await receiver.wait_for(2)) == [("bot", "re: hello"), ("bot", "re: again")]
+        assert ("note", "a difficult one") in await desk.history(conversation)
+        assert "a difficult one" not in str(office.model.requests)
+
+
+async def test_a_conversation_is_offered_to_the_operator_online_with_the_fewest(office: Office) -> None:
+    busy, free = await hire(office.database, "busy"), await hire(office.database, "free")
+    await hire(office.database, "away", online=False)
+    desk = Desk(office)
+    async with Receiver() as receiver:
+        for name in ("one", "two"):
+            await office.ask("hello", receiver.url, name)
+        await receiver.wait_for(2)
+        one, two = [await desk.conversation(receiver, name) for name in ("one", "two")]
+        await desk.take(one, busy)
+        await desk.request(two)
+        assert await desk.offered_to(two) == free.id
+
+
+async def test_an_operator_with_as_many_as_they_can_have_is_offered_no_more(office: Office) -> None:
+    full = await hire(office.database, "full", capacity=1)
+    desk = Desk(office)
+    async with Receiver() as receiver:
+        for name in ("one", "two"):
+            await office.ask("hello", receiver.url, name)
+        await receiver.wait_for(2)
+        one, two = [await desk.conversation(receiver, name) for name in ("one", "two")]
+        await desk.take(one, full)
+        await desk.request(two)
+        assert await desk.offered_to(two) is None
+        await desk.give_back(one, HandoffEnd.CLOSED, full)
+        await office.handoffs.look_after()
+        assert await desk.offered_to(two) == full.id
+
+
+async def test_an_offer_that_is_not_taken_goes_round_all_operators(office: Office) -> None:
+    staff = {(await hire(office.database, f"operator {number}")).id for number in range(3)}
+    desk = Desk(office)
+    async with Receiver() as receiver:
+        await office.ask(WISH, receiver.url)
+        await receiver.wait_for(1)
+        conversation = await desk.conversation(receiver)
+        asked = [await desk.offered_to(conversation)]
+        await office.handoffs.look_after()
+        assert await desk.offered_to(conversation) == asked[0], "a minute is not over"
+        for _ in range(3):
+            await desk.age(conversation, 61)
+            await office.handoffs.look_after()
+            asked.append(await desk.offered_to(conversation))
+        assert set(asked[:3]) == staff
+        assert asked[3] in staff
+
+
+async def test_who_declines_is_not_asked_again_before_the_others(office: Office) -> None:
+    staff = {operator.id: operator for operator in [await hire(office.database, name) for name in ("a", "b")]}
+    desk = Desk(office)
+    async with Receiver() as receiver:
+        await office.ask(WISH, receiver.url)
+        await receiver.wait_for(1)
+        conversation = await desk.conversation(receiver)
+        first = await desk.offered_to(conversation)
+        assert first is not None
+        async with office.handoffs.desk() as one:
+            assert await one.decline(conversation, staff[first])
+        second = await desk.offered_to(conversation)
+        assert {first, second} == set(staff)
+
+
+async def test_operators_who_come_are_offered_what_waits(office: Office) -> None:
+    olga = await hire(office.database, online=False)
+    desk = Desk(office)
+    async with Receiver() as receiver:
+        await office.ask(WISH, receiver.url)
+        await receiver.wait_for(1)
+        conversation = await desk.conversation(receiver)
+        await office.handoffs.staff.set_online(olga.id, online=True)
+        await office.handoffs.look_after()
+        assert await desk.offered_to(conversation) == olga.id
+
+
+async def test_a_conversation_is_handed_on_to_another_operator(office: Office) -> None:
+    olga, igor = await hire(office.database), await hire(office.database, "Igor")
+    desk = Desk(office)
+    async with Receiver() as receiver:
+        await office.ask("hello", receiver.url)
+        await receiver.wait_for(1)
+        conversation = await desk.conversation(receiver)
+        await desk.take(conversation, olga)
+        assert await desk.pass_on(conversation, igor, olga) is None
+        passed = await desk.pass_on(conversation, olga, igor)
+        assert passed is not None
+        assert passed.operator_id == igor.id
+        assert await desk.reply(conversation, olga, "still me?") is None
+        assert await desk.give_back(conversation, HandoffEnd.RETURNED, olga) is None
+        assert await desk.reply(conversation, igor, "me now") is not None
+
+
+async def test_after_silence_the_bot_comes_back_and_the_user_is_told(office: Office) -> None:
+    olga, desk = await hire(office.database), Desk(office)
+    async with Receiver() as receiver:
+        await office.ask("hello", receiver.url)
+        await receiver.wait_for(1)
+        conversation = await desk.conversation(receiver)
+        await desk.take(conversation, olga)
+        await desk.age(conversation, 1700)
+        await office.handoffs.look_after()
+        assert (await desk.dialog(conversation)).owner is Owner.OPERATOR
+        await desk.age(conversation, 200)
+        await office.handoffs.look_after()
+        assert (await desk.dialog(conversation)).owner is Owner.BOT
+        ((_, text),) = told(await receiver.wait_for(3))[2:]
+        assert text is not None
+        assert text.startswith("The operator has been silent for a while")
+        assert await desk.value("SELECT ending FROM handoffs") == HandoffEnd.SILENT
+
+
+async def test_whoever_writes_keeps_the_conversation_with_the_operator(office: Office) -> None:
+    olga, desk = await hire(office.database), Desk(office)
+    async with Receiver() as receiver:
+        await office.ask("hello", receiver.url)
+        await receiver.wait_for(1)
+        conversation = await desk.conversation(receiver)
+        await desk.take(conversation, olga)
+        for say in ("operator", "user"):
+            await desk.age(conversation, 1700)
+            if say == "operator":
+                await desk.reply(conversation, olga, "one moment")
+            else:
+                await office.ask("still here?", receiver.url)
+                await receiver.wait_for(4)
+            await desk.age(conversation, 200)
+            await office.handoffs.look_after()
+            assert (await desk.dialog(conversation)).owner is Owner.OPERATOR, say
+
+
+async def test_a_time_out_that_was_seen_before_an_operator_came_changes_nothing_after_it(office: Office) -> None:
+    olga, desk = await hire(office.database), Desk(office)
+    async with Receiver() as receiver:
+        await office.ask(WISH, receiver.url)
+        await receiver.wait_for(1)
+        conversation = await desk.conversation(receiver)
+        seen = await desk.dialog(conversation)
+        await desk.take(conversation, olga)
+        assert await desk.give_back(conversation, HandoffEnd.SILENT, epoch=seen.epoch) is None
+
+
+async def test_who_waits_too_long_goes_on_with_the_bot(office: Office) -> None:
+    await absent(office.database, await hire(office.database))
+    desk = Desk(office)
+    async with Receiver() as receiver:
+        await office.ask(WISH, receiver.url)
+        await receiver.wait_for(1)
+        await desk.age(await desk.conversation(receiver), 90_000)
+        await office.handoffs.look_after()
+        (_, (_, text)) = told(await receiver.wait_for(2))
+        assert text is not None
+        assert text.startswith("К сожалению, никто из операторов не освободился.")
+
+
+async def test_the_operator_gets_the_reason_and_the_last_messages(office: Office) -> None:
+    await hire(office.database)
+    desk = Desk(office)
+    async with Receiver() as receiver:
+        for text in ("Где мой заказ?", WISH):
+            await office.ask(text, receiver.url)
+        await receiver.wait_for(2)
+        summary = await desk.value("SELECT summary FROM handoffs")
+        assert summary == f"Пользователь: Где мой заказ?\nБот: re: Где мой заказ?\nПользователь: {WISH}"
+        assert await desk.value("SELECT reason FROM handoffs") == HandoffReason.WISH
+        assert await desk.value("SELECT score FROM handoffs") > 0.5
+
+
+async def test_a_summary_by_a_model_takes_the_place_of_the_last_messages(office: Office) -> None:
+    desk = Desk(office)
+
+    async def summarise(history: object, language: str) -> str:
+        return f"in short, in {language}"
+
+    office.handoffs.summarise = summarise
+    async with Receiver() as receiver:
+        await office.ask("hello", receiver.url)
+        await receiver.wait_for(1)
+        await desk.request(await desk.conversation(receiver))
+
+        async def summary() -> bool:
+            return bool(await desk.value("SELECT summary FROM handoffs") == "in short, in en")
+
+        await until(summary)
+
+
+async def test_who_listens_hears_of_calls_claims_and_messages(office: Office) -> None:
+    olga, desk = await hire(office.database), Desk(office)
+    async with Receiver() as receiver:
+        await office.ask("hello", receiver.url)
+        await receiver.wait_for(1)
+        conversation = await desk.conversation(receiver)
+        async with office.handoffs._events.listen(dialog_topic(conversation)) as events:
+            await desk.request(conversation)
+            await desk.take(conversation, olga)
+            await office.ask("hi", receiver.url)
+            heard = []
+            async for event in events:
+                assert isinstance(event, Event)
+                heard.append(event.data)
+                if event.data == "message":
+                    break
+        assert heard == ["waiting", "offered", "taken", "message"]
+        assert await office.handoffs.owner(conversation) is Owner.OPERATOR
+
+
+async def test_nobody_is_called_into_a_conversation_that_is_not_there(office: Office) -> None:
+    with pytest.raises(NotFound, match="was not found"):
+        await Desk(office).request(new_id())
+
+
+async def test_what_the_user_thinks_of_it_is_kept_once_it_has_ended(office: Office) -> None:
+    olga, desk = await hire(office.database), Desk(office)
+    async with Receiver() as receiver:
+        await office.ask("hello", receiver.url)
+        await receiver.wait_for(1)
+        conversation = await desk.conversation(receiver)
+        dialog = await desk.take(conversation, olga)
+        assert dialog is not None
+        assert dialog.handoff_id is not None
+        assert not await office.handoffs.handoffs.rate(dialog.handoff_id, 1)
+        await desk.give_back(conversation, HandoffEnd.CLOSED, olga, wrong=True)
+        assert await office.handoffs.handoffs.rate(dialog.handoff_id, 1)
+        ended = await office.handoffs.handoffs.get(dialog.handoff_id)
+        assert ended is not None
+        assert (ended.rating, ended.end, ended.wrong, ended.reason) == (
+            1, HandoffEnd.CLOSED, True, HandoffReason.STEPPED_IN,
+        )  # fmt: skip
