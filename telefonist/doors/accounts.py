@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from telefonist.core.accounts import Accounts
+from telefonist.core.emails import LONGEST_EMAIL
 from telefonist.core.logins import Logins
 from telefonist.core.passwords import LONGEST, SHORTEST
 from telefonist.doors.auth import NEEDS_ACCOUNT, NEEDS_LOGIN, Authentication
@@ -25,9 +26,6 @@ from telefonist.errors import (
     Unavailable,
 )
 from telefonist.types import AccountRole
-
-LONGEST_EMAIL = 320
-"""Characters that are looked at; a valid address has at most 254."""
 
 EMAIL = Field(max_length=LONGEST_EMAIL, examples=["ann@example.com"], json_schema_extra={"format": "email"})
 NEW_PASSWORD = Field(min_length=SHORTEST, max_length=LONGEST, json_schema_extra={"format": "password"})

@@ -9,6 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from telefonist.core.catalog import Catalog
+from telefonist.core.emails import LONGEST_EMAIL
 from telefonist.core.identification import Identification
 from telefonist.core.prices import Prices
 from telefonist.doors.admin_documents import (
@@ -97,7 +98,7 @@ def router(
         "/users", response_model=UserPage, responses=admin_refusals(WRONG_LIMIT), summary="Users, the newest first"
     )
     async def list_users(
-        search: Annotated[OneLine, Query(max_length=320, description="A part of the address")] = "",
+        search: Annotated[OneLine, Query(max_length=LONGEST_EMAIL, description="A part of the address")] = "",
         role: AccountRole | None = None,
         cursor: Cursor = None,
         limit: Limit = 50,

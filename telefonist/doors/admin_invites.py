@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from telefonist.core.accounts import Accounts
+from telefonist.core.emails import LONGEST_EMAIL
 from telefonist.doors.admin_documents import Cursor, Limit, OneLine, admin_refusals
 from telefonist.doors.auth import NEEDS_LOGIN, Authentication
 from telefonist.errors import Conflict, FieldProblem, InvalidInput, NotFound
@@ -20,7 +21,9 @@ class NewInvite(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"email": "anna@example.com"}]})
 
     role: AccountRole = Field(default=AccountRole.CLIENT, description="What the new account may do.")
-    email: OneLine | None = Field(default=None, max_length=320, description="The only address that may use it.")
+    email: OneLine | None = Field(
+        default=None, max_length=LONGEST_EMAIL, description="The only address that may use it."
+    )
 
 
 class InviteDocument(BaseModel):
