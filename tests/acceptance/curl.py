@@ -36,8 +36,10 @@ class Curl:
                 case "-H":
                     name, _, value = next(words).partition(":")
                     call.headers[name] = value.strip()
+                case "-N":  # shows what arrives as it arrives
+                    pass
                 case "-d":
-                    call.data = next(words)
+                    call.data = next(words) if call.data is None else f"{call.data}&{next(words)}"
                 case _ if word.startswith("http://") and not call.url:
                     call.url = word
                 case _:

@@ -78,7 +78,7 @@ async def test_it_looks_as_the_readme_says_in_the_language_of_the_terminal(
 ) -> None:
     seen = await run(house, "demo", TELEFONIST_PORT=port_of(service), LANG=language)
     said = iter(_without_numbers(seen.output).splitlines())
-    (shown,) = (fence.text for fence in read(readme).fences if fence.language == "text")
+    shown = next(fence.text for fence in read(readme).fences if fence.language == "text")
     for line in filter(None, _without_numbers(shown).splitlines()):
         assert line in said, line  # "in" an iterator: each after the one before
 

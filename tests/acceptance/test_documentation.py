@@ -9,11 +9,13 @@ import pytest
 import typer
 
 from telefonist.cli import app
+from telefonist.doors import openai_errors
 from telefonist.settings import Settings, load_settings
 from telefonist.settings.declaration import declared, fields_of
 from telefonist.settings.names import PLANNED, with_files
 from telefonist.settings.rows import Document as SettingsDocument
 from telefonist.settings.rows import ModelRow, ProviderRow
+from telefonist.texts import TEXTS
 from tests.acceptance.markdown import ROOT, Document, documents, read
 
 DOCUMENTS = documents()
@@ -124,6 +126,22 @@ def test_a_default_that_is_documented_is_the_default(row: list[str], tmp_path: P
     assert _plain(settings) == _plain(load_settings({}, tmp_path))
 
 
+@every_document
+def test_every_error_that_is_listed_has_a_text(document: Document) -> None:
+    for headings in ("Status | `code`", "Status | `type` | `code`"):
+        if f"\n| {headings}" in document.text:
+            for status, *cells in document.table(headings):
+                unknown = set(re.findall(r"`(\w+)`", cells[-2])) - TEXTS.keys()
+                assert not unknown or status == "`400`", unknown  # those of wrong fields have no text of ours
+
+
+def test_the_errors_of_the_model_api_have_the_types_that_are_documented() -> None:
+    rows = list(read("docs/model-api.md").table("Status | `type` | `code`"))
+    assert {int(status.strip("`")) for status, *_ in rows} >= openai_errors.TYPES.keys() - {409, 422}
+    for status, kind, *_ in rows:
+        assert kind.strip("`") == openai_errors.envelope(int(status.strip("`")), "", None)["error"]["type"]
+
+
 def test_every_direct_dependency_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     wanted = [
@@ -148,7 +166,7 @@ def _without_words(document: Document, number: int) -> tuple[str, str]:
     fence = document.fences[number]
     if fence.language == "text":
         return fence.language, str(len(fence.text.splitlines()))
-    text = re.sub(r'"(message|generated_response|answer)": "[^"]*"', r'"\1": "…"', fence.text)
+    text = re.sub(r'"(message|generated_response|answer|content)": "[^"]*"', r'"\1": "…"', fence.text)
     text = re.sub(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|"v1,[^"]*"|"\d+"|"[\d-]+T[\d:.+]+"', "…", text)
     text = re.sub(r'"(prompt|completion|total)_tokens": \d+', r'"\1_tokens": …', text)
     return fence.language, re.sub(r" +# .*", "", text)
