@@ -13,7 +13,7 @@ from telefonist.core.logins import Logins
 from telefonist.core.passwords import LONGEST, SHORTEST
 from telefonist.doors.auth import NEEDS_ACCOUNT, NEEDS_LOGIN, Authentication
 from telefonist.doors.private_bodies import described, read_form, read_json
-from telefonist.doors.refusals import refusals
+from telefonist.doors.refusals import OF_ANY_BODY, refusals
 from telefonist.errors import (
     AccessDenied,
     AuthenticationRequired,
@@ -110,6 +110,7 @@ def router(authentication: Authentication, accounts: Accounts, logins: Logins) -
             Conflict("email_taken", email="ann@example.com"),
             TOO_SHORT,
             RateLimited(limit="100/hour", seconds=60),
+            *OF_ANY_BODY,
             AWAY,
             BUSY,
         ),
@@ -124,7 +125,9 @@ def router(authentication: Authentication, accounts: Accounts, logins: Logins) -
     @routes.post(
         "/auth/login",
         openapi_extra=described(LoginForm, "application/x-www-form-urlencoded"),
-        responses=refusals(LoginFailed(), AccessDenied("account_disabled"), NO_USERNAME, TOO_OFTEN, AWAY, BUSY),
+        responses=refusals(
+            LoginFailed(), AccessDenied("account_disabled"), NO_USERNAME, TOO_OFTEN, *OF_ANY_BODY, AWAY, BUSY
+        ),
         summary="Log in",
     )
     async def login(request: Request) -> TokenDocument:
@@ -134,7 +137,7 @@ def router(authentication: Authentication, accounts: Accounts, logins: Logins) -
     @routes.post(
         "/auth/refresh",
         openapi_extra=described(RefreshToken),
-        responses=refusals(CredentialsRefused("refresh_not_accepted"), NO_TOKEN, AWAY),
+        responses=refusals(CredentialsRefused("refresh_not_accepted"), NO_TOKEN, *OF_ANY_BODY, AWAY),
         summary="Get the next tokens",
     )
     async def refresh(request: Request) -> TokenDocument:
@@ -160,7 +163,9 @@ def router(authentication: Authentication, accounts: Accounts, logins: Logins) -
         status_code=204,
         dependencies=NEEDS_LOGIN,
         openapi_extra=described(PasswordChange),
-        responses=refusals(*NO_LOGIN, AccessDenied("current_password_wrong"), TOO_SHORT, TOO_OFTEN, AWAY, BUSY),
+        responses=refusals(
+            *NO_LOGIN, AccessDenied("current_password_wrong"), TOO_SHORT, TOO_OFTEN, *OF_ANY_BODY, AWAY, BUSY
+        ),
         summary="Change the password",
     )
     async def change_password(request: Request) -> Response:

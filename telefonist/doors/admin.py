@@ -31,6 +31,7 @@ from telefonist.doors.admin_documents import (
 from telefonist.doors.auth import NEEDS_LOGIN, Authentication
 from telefonist.doors.billing import LedgerEntryDocument
 from telefonist.doors.credits import json_response
+from telefonist.doors.refusals import OF_ANY_BODY, UNREADABLE, WRONG_LIMIT
 from telefonist.doors.usage_reports import USAGE_RESPONSE, WRONG_PERIOD, First, Format, Last, period, usage_response
 from telefonist.errors import (
     Conflict,
@@ -66,7 +67,6 @@ def _wrong(kind: str, where: tuple[str, ...], text: str, given: object) -> Inval
 SOMEBODY = UUID("01934567-89ab-7cde-8f01-23456789abcd")
 NO_USER = NotFound("user_not_found", user=SOMEBODY)
 NO_MODEL = NotFound("model_not_found", model="no-such-model", known="demo")
-WRONG_LIMIT = _wrong("greater_than_equal", ("query", "limit"), "Input should be greater than or equal to 1", "0")
 WRONG_CHANGE = _wrong("missing", ("body",), "Give role or disabled, or both.", {})
 WRONG_AMOUNT = _wrong(
     "credits_zero", ("body", "amount"), "Give an amount above zero to add, or below zero to take away.", 0
@@ -118,7 +118,7 @@ def router(
     @routes.patch(
         "/users/{user_id}",
         response_model=UserDocument,
-        responses=admin_refusals(NO_USER, Conflict("last_admin"), WRONG_CHANGE),
+        responses=UNREADABLE | admin_refusals(NO_USER, Conflict("last_admin"), WRONG_CHANGE, *OF_ANY_BODY),
         summary="Give a user another role, shut them out or let them in",
     )
     async def change_user(user_id: UUID, change: UserChange, caller: Admin) -> Response:
@@ -130,11 +130,13 @@ def router(
         "/users/{user_id}/balance",
         status_code=201,
         response_model=LedgerEntryDocument,
-        responses=admin_refusals(
+        responses=UNREADABLE
+        | admin_refusals(
             NO_USER,
             Conflict("idempotency_conflict"),
             Conflict("balance_out_of_range", limit="1000000000000"),
             WRONG_AMOUNT,
+            *OF_ANY_BODY,
         ),
         summary="Add credits to a balance, or take some away",
     )
@@ -147,7 +149,7 @@ def router(
     @routes.put(
         "/models/{name:path}/price",
         response_model=PriceDocument,
-        responses=admin_refusals(NO_MODEL, WRONG_PRICE),
+        responses=UNREADABLE | admin_refusals(NO_MODEL, WRONG_PRICE, *OF_ANY_BODY),
         summary="Set a model's price above the one of the settings",
     )
     async def set_price(name: str, change: PriceChange, caller: Admin) -> Response:

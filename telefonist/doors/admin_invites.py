@@ -11,6 +11,7 @@ from telefonist.core.accounts import Accounts
 from telefonist.core.emails import LONGEST_EMAIL
 from telefonist.doors.admin_documents import Cursor, Limit, OneLine, admin_refusals
 from telefonist.doors.auth import NEEDS_LOGIN, Authentication
+from telefonist.doors.refusals import OF_ANY_BODY, UNREADABLE, WRONG_LIMIT
 from telefonist.errors import Conflict, FieldProblem, InvalidInput, NotFound
 from telefonist.types import AccountRole, Caller
 
@@ -57,9 +58,6 @@ class InvitePage(BaseModel):
 WRONG_EMAIL = InvalidInput(
     [FieldProblem("email", ("body", "email"), "An email address must have an @-sign.", "anna.example.com")]
 )
-WRONG_LIMIT = InvalidInput(
-    [FieldProblem("greater_than_equal", ("query", "limit"), "Input should be greater than or equal to 1", "0")]
-)
 NO_INVITE = NotFound("invite_not_found", invite=UUID("01934567-89ab-7cde-8f01-23456789abcd"))
 
 
@@ -75,7 +73,8 @@ def router(authentication: Authentication, accounts: Accounts) -> APIRouter:
     @routes.post(
         "",
         status_code=201,
-        responses=admin_refusals(Conflict("email_taken", email="anna@example.com"), WRONG_EMAIL),
+        responses=UNREADABLE
+        | admin_refusals(Conflict("email_taken", email="anna@example.com"), WRONG_EMAIL, *OF_ANY_BODY),
         summary="Make an invite, good once within a week",
     )
     async def create(wanted: NewInvite, caller: Admin) -> MadeInvite:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from telefonist.doors.auth import NEEDS_ACCOUNT, Authentication
 from telefonist.doors.credits import Credits, json_response
-from telefonist.doors.refusals import refusals
+from telefonist.doors.refusals import WRONG_LIMIT, refusals
 from telefonist.doors.usage_reports import (
     USAGE_RESPONSE,
     WRONG_PERIOD,
@@ -19,7 +19,7 @@ from telefonist.doors.usage_reports import (
     period,
     usage_response,
 )
-from telefonist.errors import AuthenticationRequired, CredentialsRefused, FieldProblem, InvalidInput, Unavailable
+from telefonist.errors import AuthenticationRequired, CredentialsRefused, Unavailable
 from telefonist.storage.ledger import Ledger
 from telefonist.storage.usage import UsageReports
 from telefonist.types import LedgerKind
@@ -64,9 +64,6 @@ class LedgerPage(BaseModel):
 NOBODY = AuthenticationRequired("account_needed")
 REFUSED = CredentialsRefused()
 AWAY = Unavailable(seconds=2)
-WRONG_LIMIT = InvalidInput(
-    [FieldProblem("greater_than_equal", ("query", "limit"), "Input should be greater than or equal to 1", "0")]
-)
 
 
 def router(authentication: Authentication, ledger: Ledger, reports: UsageReports) -> APIRouter:

@@ -97,6 +97,7 @@ REQUEST_BODY = {
 }
 POST_RESPONSES = COMMON_RESPONSES | {
     200: {"description": "Received", "content": {"application/json": {"example": {"status": "received"}}}},
+    408: {"description": "The body did not arrive in time"},
     413: {"description": "The body is over the limit"},
     422: {"description": "Not a callback: FastAPI's detail list and the received body"},
 }

@@ -13,7 +13,7 @@ from telefonist.core.webhook_secrets import WebhookSecrets
 from telefonist.doors.accounts import AWAY, NO_LOGIN
 from telefonist.doors.auth import NEEDS_LOGIN, Authentication
 from telefonist.doors.credits import Budget, Credits, json_response
-from telefonist.doors.refusals import refusals
+from telefonist.doors.refusals import OF_ANY_BODY, UNREADABLE, refusals
 from telefonist.errors import AccessDenied, Conflict, FieldProblem, InvalidInput, NotFound, RateLimited
 from telefonist.memory.base import RateLimiter, enforce
 from telefonist.types import ApiKey, KeyTerms, utc_now
@@ -118,8 +118,14 @@ def router(authentication: Authentication, keys: ApiKeys, secrets: WebhookSecret
         "/keys",
         status_code=201,
         response_model=MadeKey,
-        responses=refusals(
-            *NO_LOGIN, AccessDenied("account_disabled"), Conflict("too_many_keys", most=100), UNKNOWN_MODEL, AWAY
+        responses=UNREADABLE
+        | refusals(
+            *NO_LOGIN,
+            AccessDenied("account_disabled"),
+            Conflict("too_many_keys", most=100),
+            UNKNOWN_MODEL,
+            *OF_ANY_BODY,
+            AWAY,
         ),
         summary="Make a key",
     )

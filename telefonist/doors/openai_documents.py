@@ -6,8 +6,11 @@ from typing import Any
 
 from telefonist.doors.auth import MAY_BE_ANONYMOUS
 from telefonist.doors.openai_errors import error_body, status_of
+from telefonist.doors.refusals import RETRY_AFTER
 from telefonist.errors import (
     AccessDenied,
+    AuthenticationRequired,
+    BodyTimeout,
     CredentialsRefused,
     FieldProblem,
     InsufficientCredits,
@@ -55,6 +58,9 @@ _HEADERS = {
     "x-ratelimit-limit-requests": {"description": "Where a limit applies", "schema": {"type": "string"}},
     "x-ratelimit-remaining-requests": {"description": "Where a limit applies", "schema": {"type": "string"}},
     "x-ratelimit-reset-requests": {"description": "Such as 12s", "schema": {"type": "string"}},
+    "x-ratelimit-limit-tokens": {"description": "Where a limit applies", "schema": {"type": "string"}},
+    "x-ratelimit-remaining-tokens": {"description": "Where a limit applies", "schema": {"type": "string"}},
+    "x-ratelimit-reset-tokens": {"description": "Such as 12s", "schema": {"type": "string"}},
     "x-telefonist-served-by": {"description": "The fallback that answered", "schema": {"type": "string"}},
 }
 
@@ -182,8 +188,8 @@ _COMPLETION = {
 }
 
 _COMMON: tuple[TelefonistError, ...] = (
+    AuthenticationRequired(why="why_anonymous_off"),
     CredentialsRefused(),
-    RateLimited(limit="60/minute", seconds=12),
     Unavailable(seconds=2),
 )
 
@@ -193,9 +199,14 @@ _GENERATING: tuple[TelefonistError, ...] = (
         [FieldProblem("value_error", ("body", "messages"), "messages: Give a list with at least one message.")]
     ),
     InsufficientCredits(balance="0.5", available="0.5", need="51.2"),
+    InsufficientCredits("key_budget_spent", left="0.5", need="51.2"),
+    RateLimited(limit="60/minute", seconds=12),
+    RateLimited("token_rate_limited", limit=100_000, need=5000, seconds=12),
+    RateLimited("too_many_streams", limit=10, seconds=1),
     AccessDenied("model_not_allowed", model="gpt-4", allowed="demo"),
     NotFound("model_not_found", model="gpt-9", known="demo"),
-    PayloadTooLarge(limit=1048576),
+    BodyTimeout(seconds="30"),
+    PayloadTooLarge(limit=20_971_520),
     ProviderFailed("openai", status=500, reason="overloaded"),
     ProviderTimeout("openai", phase="headers", seconds=120),
 )
@@ -208,6 +219,7 @@ def _refusals(*errors: TelefonistError) -> dict[int | str, dict[str, Any]]:
         described[status] = {
             "description": " / ".join(example["value"]["error"]["message"] for example in examples.values()),
             "content": {"application/json": {"schema": _ERROR, "examples": examples}},
+            **({"headers": RETRY_AFTER} if status in (429, 503) else {}),
         }
     return described
 

@@ -6,9 +6,21 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from telefonist.errors import InvalidInput, TelefonistError
+from telefonist import texts
+from telefonist.errors import BodyTimeout, FieldProblem, InvalidInput, PayloadTooLarge, TelefonistError
 
 Responses = dict[int | str, dict[str, Any]]
+
+OF_ANY_BODY = (BodyTimeout(seconds="30"), PayloadTooLarge(limit=1048576))
+"""What every route with a body may answer before it has seen the whole of it."""
+
+WRONG_LIMIT = InvalidInput(
+    [FieldProblem("greater_than_equal", ("query", "limit"), "Input should be greater than or equal to 1", "0")]
+)
+"""What every route with pages answers to a page of nothing."""
+
+RETRY_AFTER = {"retry-after": {"description": "Seconds to wait", "schema": {"type": "integer", "minimum": 1}}}
+"""The header of whatever may be asked again."""
 
 
 class Refusal(BaseModel):
@@ -43,9 +55,25 @@ def refusals(*errors: TelefonistError) -> Responses:
     return {status: _described(list(same)) for status, same in by_status}
 
 
+UNREADABLE: Responses = {
+    400: {
+        "description": "The body is no JSON in UTF-8",
+        "model": Refusal,
+        "content": {
+            "application/json": {
+                "example": {"detail": texts.render("unreadable_body", "en"), "code": "unreadable_body"}
+            }
+        },
+    }
+}
+"""What a route answers whose JSON the framework reads."""
+
+
 def _described(errors: Iterable[TelefonistError]) -> dict[str, Any]:
     errors = list(errors)
+    again = {"headers": RETRY_AFTER} if errors[0].status in (429, 503) else {}
     return {
+        **again,
         "description": " / ".join(dict.fromkeys(_summary(error) for error in errors)),
         "model": InvalidRequest if isinstance(errors[0], InvalidInput) else Refusal,
         "content": {

@@ -20,17 +20,15 @@ from telefonist.doors.answer_headers import answer_headers
 from telefonist.doors.auth import MAY_BE_ANONYMOUS, NEEDS_ACCOUNT, Authentication
 from telefonist.doors.client_watch import ClientWatch
 from telefonist.doors.public_bodies import read_body
-from telefonist.doors.refusals import refusals
+from telefonist.doors.refusals import OF_ANY_BODY, refusals
 from telefonist.errors import (
     AccessDenied,
     AuthenticationRequired,
-    BodyTimeout,
     CredentialsRefused,
     FieldProblem,
     InsufficientCredits,
     InvalidInput,
     NotFound,
-    PayloadTooLarge,
     ProviderFailed,
     ProviderRejectedRequest,
     ProviderTimeout,
@@ -192,8 +190,7 @@ def _responses(model: str, missing: TelefonistError) -> dict[int | str, dict[str
             InsufficientCredits(balance="0.5", available="0.5", need="51.2"),
             AccessDenied("model_not_allowed", model=model, allowed="demo"),
             NotFound("model_not_found", model="gpt-9", known=model),
-            BodyTimeout(seconds="30"),
-            PayloadTooLarge(limit=1048576),
+            *OF_ANY_BODY,
             InvalidInput([FieldProblem("missing", ("body", "messages"), "Field required", {"model": model})]),
             RateLimited(limit="60/minute", seconds=12),
             ProviderFailed("chatgpt", status=500, reason="overloaded"),

@@ -21,7 +21,7 @@ from telefonist.channels.callback_url import check_callback_url
 from telefonist.core.tasks import WebhookTasks
 from telefonist.doors.auth import MAY_BE_ANONYMOUS, NEEDS_ACCOUNT, Authentication
 from telefonist.doors.public_bodies import read_body
-from telefonist.doors.refusals import Responses, refusals
+from telefonist.doors.refusals import OF_ANY_BODY, Responses, refusals
 from telefonist.doors.task_views import AcceptedView, TaskDocument, TaskList, task_document
 from telefonist.doors.thin import Endpoint
 from telefonist.errors import (
@@ -32,7 +32,6 @@ from telefonist.errors import (
     InsufficientCredits,
     InvalidInput,
     NotFound,
-    PayloadTooLarge,
     RateLimited,
     Unavailable,
 )
@@ -247,7 +246,7 @@ ACCEPT_RESPONSES = ACCEPTED | refusals(
     InsufficientCredits("no_credits_left", available="0"),
     InsufficientCredits("no_budget_left", left="0"),
     Conflict("idempotency_conflict"),
-    PayloadTooLarge(limit=1048576),
+    *OF_ANY_BODY,
     InvalidInput(
         [
             FieldProblem(

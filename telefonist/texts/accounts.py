@@ -29,7 +29,7 @@ TEXTS: Catalogue = {
     },
     "too_many_streams": {
         "ru": "Одновременно открытых потоков у этого ключа не больше {limit}. Дождитесь окончания одного из них.",
-        "en": "This key may have {limit} streams open at once. Wait for one of them to end.",
+        "en": "Streams that this key may have open at once: {limit}. Wait for one of them to end.",
     },
     "generation_lost": {
         "ru": "Ответ не удалось учесть, поэтому он не списан и не выдан целиком. Повторите запрос.",

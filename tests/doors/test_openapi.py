@@ -51,6 +51,8 @@ async def test_every_path_is_described_with_a_summary_an_answer_and_its_refusals
             assert any(status.startswith("4") for status in statuses), named
         for status, response in operation["responses"].items():
             assert response.get("description"), f"{named} {status}"
+        if "requestBody" in operation:
+            assert {"408", "413"} <= statuses, f"{named} may be too slow or too large"
 
 
 async def everything_of(user: User) -> dict[str, list[str]]:
