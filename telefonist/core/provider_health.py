@@ -84,7 +84,9 @@ class ProviderHealth:
     all failed, is asked all the same.
 
     What counts is what speaks of the upstream: no connection, silence, 5xx. A request that was refused (4xx) was
-    answered, be it for the caller's sake or for ours. Where it is not ``enabled`` it only watches.
+    answered, be it for the caller's sake or for ours. What took too long in all says nothing: the client may read
+    slowly, or all places of ``max_concurrency`` be taken; nor does an answer that is not the protocol. Where it is not
+    ``enabled`` it only watches.
     """
 
     def __init__(self, *, enabled: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
@@ -123,8 +125,8 @@ class ProviderHealth:
         if _speaks_of_the_upstream(error):
             if self._enabled:
                 circuit.fail(model, self._clock())
-        elif isinstance(error, ProviderProtocolError):
-            circuit.probing = False  # an answer of a kind: it says neither that the model works nor that it does not
+        elif isinstance(error, ProviderProtocolError | ProviderTimeout):
+            circuit.probing = False
         else:
             circuit.failures.clear()
             circuit.close(model)
@@ -214,7 +216,9 @@ def _speaks_of_the_upstream(error: ProviderError) -> bool:
     """Tell a failure of the upstream from what may be due to one request alone."""
     if isinstance(error, ProviderFailed):
         return not 400 <= error.values.get("status", 500) < 500
-    return isinstance(error, ProviderUnreachable | ProviderTimeout)
+    if isinstance(error, ProviderTimeout):
+        return error.values.get("phase") != "total"
+    return isinstance(error, ProviderUnreachable)
 
 
 def _times(seconds: deque[float]) -> Times | None:

@@ -146,6 +146,8 @@ async def test_five_failures_over_a_longer_time_are_not_enough(line: Line) -> No
     [
         (ProviderUnreachable("upstream", reason="refused"), True),
         (ProviderTimeout("upstream", phase="headers", seconds=1), True),
+        (ProviderTimeout("upstream", phase="chunk", seconds=1), True),
+        (ProviderTimeout("upstream", phase="total", seconds=1), False),
         (ProviderFailed("upstream", status=503, reason="busy"), True),
         (ProviderFailed("upstream", status=200, reason="an error in the answer"), True),
         (ProviderFailed("upstream", status=409, reason="conflict"), False),
