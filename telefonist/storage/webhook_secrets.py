@@ -7,7 +7,7 @@ from uuid import UUID
 from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from sqlalchemy import func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from telefonist.errors import ConfigurationError
@@ -49,7 +49,7 @@ class WebhookSecretStore:
             await connection.execute(
                 update(webhook_secrets)
                 .where(
-                    webhook_secrets.c.account_id.is_not_distinct_from(account_id),
+                    _owned_by(account_id),
                     webhook_secrets.c.expires_at.is_(None),
                 )
                 .values(expires_at=others_expire_at)
@@ -60,7 +60,7 @@ class WebhookSecretStore:
         rows = await connection.scalars(
             select(webhook_secrets.c.sealed)
             .where(
-                webhook_secrets.c.account_id.is_not_distinct_from(account_id),
+                _owned_by(account_id),
                 or_(webhook_secrets.c.expires_at.is_(None), webhook_secrets.c.expires_at > now),
             )
             .order_by(webhook_secrets.c.id.desc())
@@ -79,3 +79,8 @@ class WebhookSecretStore:
 
     async def _lock(self, connection: AsyncConnection) -> None:
         await connection.execute(select(func.pg_advisory_xact_lock(text("hashtext('webhook_secrets')"))))
+
+
+def _owned_by(account_id: UUID | None) -> ColumnElement[bool]:
+    """Pick an account's secrets, or the service's: ``= x`` or ``IS NULL``, since no index serves IS NOT DISTINCT FROM."""
+    return webhook_secrets.c.account_id == account_id
