@@ -82,5 +82,5 @@ class WebhookSecretStore:
 
 
 def _owned_by(account_id: UUID | None) -> ColumnElement[bool]:
-    """Pick an account's secrets, or the service's: ``= x`` or ``IS NULL``, since no index serves IS NOT DISTINCT FROM."""
+    """Pick an account's secrets, or the service's; no index serves IS NOT DISTINCT FROM, and this writes IS NULL."""
     return webhook_secrets.c.account_id == account_id
