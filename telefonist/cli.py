@@ -1,4 +1,4 @@
-"""The command line: ``telefonist serve | worker | demo | migrate | models | user | ledger | webhook``."""
+"""The command line: ``telefonist serve | worker | demo | migrate | models | user | ledger | operator | webhook``."""
 
 import asyncio
 import sys
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from telefonist import __version__
-from telefonist.commands import database, handoff, ledger, models, running, user, webhook
+from telefonist.commands import database, handoff, ledger, models, operator, running, user, webhook
 from telefonist.commands.terminal import terminal_language
 from telefonist.errors import TelefonistError
 from telefonist.settings import Settings, load_settings
@@ -31,6 +31,8 @@ models_commands = typer.Typer(help="The models that can be asked for: list them,
 app.add_typer(models_commands, name="models")
 ledger_commands = typer.Typer(help="The books: whether they agree.", no_args_is_help=True)
 app.add_typer(ledger_commands, name="ledger")
+operator_commands = typer.Typer(help="The people who answer in the bot's place.", no_args_is_help=True)
+app.add_typer(operator_commands, name="operator")
 
 Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The account's e-mail address.")]
 
@@ -177,6 +179,21 @@ def invite(
 ) -> None:
     """Print an invite for one registration within a week."""
     asyncio.run(user.invite(load_settings(), role, email))
+
+
+@operator_commands.command(name="invite")
+def invite_operator(
+    *,
+    may_invite: Annotated[bool, typer.Option("--may-invite", help="The new operator may invite others.")] = False,
+) -> None:
+    """Print an invite that makes a Telegram user an operator, once within 24 hours."""
+    asyncio.run(operator.invite(load_settings(), may_invite=may_invite))
+
+
+@operator_commands.command(name="list")
+def list_operators() -> None:
+    """List the operators: who is there, and how many conversations they can have."""
+    asyncio.run(operator.show(load_settings()))
 
 
 def _with_grace(settings: Settings, grace: int | None) -> Settings:

@@ -13,10 +13,12 @@ from telefonist.doors import (
     billing,
     callback_probe,
     documentation,
+    handoff,
     health,
     keys,
     openai_api,
     openai_errors,
+    operators,
     simple_chat,
     webhook,
 )
@@ -27,6 +29,7 @@ from telefonist.doors.middleware import RequestMiddleware
 from telefonist.doors.thin import ThinRoutes
 from telefonist.storage.audit import AuditLog
 from telefonist.storage.ledger import Ledger
+from telefonist.storage.operator_inbox import OperatorInbox
 from telefonist.storage.usage import UsageReports
 from telefonist.storage.users import Users
 
@@ -81,6 +84,8 @@ def build_web(house: House) -> ASGIApp:
         ),
         admin_invites.router(authentication, house.accounts),
         admin_providers.router(authentication, settings.providers, house.catalog, house.health),
+        handoff.router(authentication, house.handoffs, limiter, rate_limit),
+        operators.router(authentication, house.handoffs, OperatorInbox(house.database)),
         callback_probe.router(policy, limiter, rate_limit),
         health.router(__version__, house.check),
         documentation.router(),

@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, exists, func, select, update
+from sqlalchemy import ColumnElement, Row, exists, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from telefonist.errors import NotFound
 from telefonist.storage import audit
 from telefonist.storage.database import Database
-from telefonist.storage.schema import operator_invites, operators
+from telefonist.storage.schema import accounts, operator_invites, operators
 from telefonist.types import Language, Operator, new_id
 
 
@@ -22,14 +22,19 @@ class Operators:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def of_account(self, account_id: UUID, name: str, capacity: int, language: Language) -> Operator | None:
+    async def of_account(self, account_id: UUID, capacity: int, language: Language) -> Operator | None:
         """Give the operator that an account is, made with the first look; None for one that was shut out.
 
-        A name and a capacity are given to a new one only. Raises Unavailable.
+        A new one has the account's address for a name. Raises Unavailable.
         """
         made = (
             insert(operators)
-            .values(id=new_id(), name=name, account_id=account_id, capacity=capacity, language=language)
+            .from_select(
+                ["id", "name", "account_id", "capacity", "language"],
+                select(literal(new_id()), accounts.c.email, accounts.c.id, literal(capacity), literal(language)).where(
+                    accounts.c.id == account_id
+                ),
+            )
             .on_conflict_do_nothing(index_elements=["account_id"])
         )
         query = select(operators).where(operators.c.account_id == account_id)

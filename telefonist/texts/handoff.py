@@ -78,6 +78,20 @@ TEXTS: Catalogue = {
         "ru": "Оператор: {text}",
         "en": "Operator: {text}",
     },
+    "operators_none": {
+        "ru": "Операторов пока нет: telefonist operator invite даёт приглашение, а учётная запись с ролью operator "
+        "становится оператором при первом запросе к /operator.",
+        "en": "There are no operators yet: telefonist operator invite gives an invite, and an account with the role "
+        "operator becomes one with its first request to /operator.",
+    },
+    "operator_online": {
+        "ru": "{id}  на месте   {name}  (Telegram {telegram}, разговоров сразу: {capacity})",
+        "en": "{id}  online   {name}  (Telegram {telegram}, conversations at once: {capacity})",
+    },
+    "operator_offline": {
+        "ru": "{id}  не на месте  {name}  (Telegram {telegram}, разговоров сразу: {capacity})",
+        "en": "{id}  offline  {name}  (Telegram {telegram}, conversations at once: {capacity})",
+    },
     "conversation_not_found": {
         "ru": "Разговор {conversation} не найден.",
         "en": "Conversation {conversation} was not found.",
