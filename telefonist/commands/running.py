@@ -232,4 +232,4 @@ def _say_ready(house: House, listener: socket.socket) -> None:
     if settings.loopback_is_open and settings.anonymous != "off":
         say(render("try_next", language, {"url": url}))
     else:
-        say(render("open_to_all" if settings.anonymous == "on" else "nobody_let_in", language))
+        say(render("open_to_all" if settings.anonymous == "on" else "accounts_let_in", language))

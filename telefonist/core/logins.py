@@ -26,8 +26,8 @@ from telefonist.types import Caller
 
 log = get_logger(__name__)
 
-FAILURES_OF_EMAIL = "10 per 15 minute"
-FAILURES_OF_NETWORK = "100 per 15 minute"
+FAILURES_OF_EMAIL = "10 per 15 minutes"
+FAILURES_OF_NETWORK = "100 per 15 minutes"
 
 
 @dataclass(frozen=True, slots=True)

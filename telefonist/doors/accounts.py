@@ -86,7 +86,7 @@ class ProfileDocument(BaseModel):
 
 AWAY = Unavailable(seconds=2)
 BUSY = Unavailable("passwords_busy", seconds=2)
-TOO_OFTEN = RateLimited(limit="10 per 15 minute", seconds=540)
+TOO_OFTEN = RateLimited(limit="10 per 15 minutes", seconds=540)
 NO_LOGIN = (AuthenticationRequired("login_required"), CredentialsRefused(), AccessDenied("login_not_a_key"))
 TOO_SHORT = InvalidInput([FieldProblem("string_too_short", ("body", "password"), "String should have at least …")])
 NO_TOKEN = InvalidInput([FieldProblem("missing", ("body", "refresh_token"), "Field required")])

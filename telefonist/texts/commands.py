@@ -27,9 +27,9 @@ Telefonist is on the line: {url}
     .venv/bin/telefonist demo           # the whole trip of a message, in the terminal
 """,
     },
-    "nobody_let_in": {
-        "ru": "  пока никого не впускаю: сервис доступен не только этой машине, а TELEFONIST_ANONYMOUS не «on»\n",
-        "en": "  nobody is let in yet: others than this machine can reach it, and TELEFONIST_ANONYMOUS is not 'on'\n",
+    "accounts_let_in": {
+        "ru": "  впускаю только с учётной записью: первую делает telefonist user create-admin EMAIL\n",
+        "en": "  only accounts are let in: telefonist user create-admin EMAIL makes the first\n",
     },
     "open_to_all": {
         "ru": "  внимание: TELEFONIST_ANONYMOUS=on, отвечаю всякому, кто сюда достучится\n",
