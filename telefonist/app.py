@@ -3,13 +3,15 @@
 import asyncio
 import resource
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+from uuid import UUID
 
 from telefonist.channels.address_guard import AddressGuard
 from telefonist.channels.callback import CallbackChannel
+from telefonist.channels.telegram_messages import TelegramVoice
 from telefonist.core.access_tokens import AccessTokens
 from telefonist.core.accounts import Accounts, Registration
 from telefonist.core.admission import Gate
@@ -17,7 +19,7 @@ from telefonist.core.answering import Answerer
 from telefonist.core.api_keys import ApiKeys
 from telefonist.core.catalog import Catalog, prompt_budget
 from telefonist.core.conversations import message_tokens
-from telefonist.core.deliveries import Deliverer, RetrySchedule
+from telefonist.core.deliveries import Deliverer, RetrySchedule, Route
 from telefonist.core.funds import Funds
 from telefonist.core.generation import Generator, RetryPolicy
 from telefonist.core.generations import Generations
@@ -25,14 +27,17 @@ from telefonist.core.handoff import LOOK_EVERY, Handoffs
 from telefonist.core.handoff_policy import HandoffRules
 from telefonist.core.identification import Identification
 from telefonist.core.logins import Logins
-from telefonist.core.mailbox import Worker
+from telefonist.core.mailbox import Worker, insist
 from telefonist.core.metering import Metering
 from telefonist.core.passwords import Passwords
 from telefonist.core.prices import Prices
 from telefonist.core.provider_health import ProviderHealth
 from telefonist.core.summaries import ModelSummaries
 from telefonist.core.tasks import WebhookTasks
-from telefonist.core.voices import Voices, callback_voices
+from telefonist.core.telegram_commands import Commands
+from telefonist.core.telegram_dialogs import TelegramDialogs
+from telefonist.core.telegram_polling import Poller
+from telefonist.core.voices import TELEGRAM, Voices, callback_voices
 from telefonist.core.webhook_secrets import WebhookSecrets
 from telefonist.errors import ConfigurationError, Unavailable
 from telefonist.logs import get_logger
@@ -50,6 +55,7 @@ from telefonist.storage.handoffs import HandoffStore
 from telefonist.storage.holds import Holds
 from telefonist.storage.intake import Intake
 from telefonist.storage.invites import InviteStore
+from telefonist.storage.leadership import Leadership
 from telefonist.storage.mailboxes import Mailboxes
 from telefonist.storage.migrate import migrate
 from telefonist.storage.operators import Operators
@@ -58,10 +64,14 @@ from telefonist.storage.processes import Processes
 from telefonist.storage.purses import Purses
 from telefonist.storage.sessions import SessionStore
 from telefonist.storage.tasks import Tasks
+from telefonist.storage.telegram import TelegramUpdates
 from telefonist.storage.turns import Turns
 from telefonist.storage.users import Users
 from telefonist.storage.webhook_secrets import WebhookSecretStore
 from telefonist.types import MICROCREDITS, Door, Side
+
+if TYPE_CHECKING:
+    from telefonist.channels.telegram import TelegramBot
 
 log = get_logger(__name__)
 
@@ -72,6 +82,16 @@ OUTGOING_PER_WORKER = 5000
 
 LEFT_GRACE = 5.0
 """Seconds that answers get which are still read to their end for clients that left."""
+
+TELEGRAM_SCHEDULE = RetrySchedule(
+    waits=(1, 2, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 18000, 36000),
+    hold_back=86_400.0,
+    gone=frozenset({400, 403, 413}),
+)
+"""When a message to a chat is tried again; later ones wait for it, since they read as one talk."""
+
+LOOK_FOR_UPDATES = 1.0
+"""Seconds after which a process looks again whether it is the one that fetches Telegram's updates."""
 
 DATABASE_PATIENCE = 30.0
 """Seconds to wait at the start for a database that is away."""
@@ -102,6 +122,8 @@ class House:
     processes: Processes | None
     tasks: WebhookTasks
     handoffs: Handoffs
+    updates: TelegramUpdates
+    telegram: TelegramDialogs | None
     notes: tuple[str, ...] = ()
 
     async def check(self) -> dict[str, str]:
@@ -146,7 +168,8 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
         doors = settings.doors
         gate = Gate(memory, {Door.API: doors.api.rate_limit, Door.CHAT: doors.chat.rate_limit})
         handoffs = _handoffs(settings, database, memory)
-        worker, processes, generations = None, None, None
+        updates = TelegramUpdates(database)
+        worker, processes, generations, telegram = None, None, None, None
         if kind != "command":
             processes = registered = Processes(database, kind)
             stack.push_async_callback(_leave, processes)
@@ -162,10 +185,16 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
             if not _is_demo(settings, catalog.default.provider):
                 handoffs.summarise = ModelSummaries(generator, metering)
             if kind != "web":
+                routes: dict[str, Route] = {}
                 channel = await stack.enter_async_context(_callback_channel(settings, guard))
                 await secrets.live(None)  # made at the first start; a changed TELEFONIST_SECRET is told at every other
                 worker = Worker(processes, Mailboxes(database))
-                _employ(worker, settings, database, generator, metering, channel, secrets, handoffs)
+                if settings.telegram.bot_token is not None:
+                    bot = await stack.enter_async_context(_telegram_bot(settings))
+                    telegram = _employ_telegram(worker, settings, database, catalog, handoffs, updates, bot)
+                    stack.push_async_callback(telegram.close, LEFT_GRACE)
+                    routes[TELEGRAM] = _telegram_route(updates, bot)
+                _employ(worker, settings, database, generator, metering, channel, secrets, handoffs, routes)
         prompt = settings.system_prompt_for(settings.doors.webhook)
         intake = Intake(database)
         tasks = WebhookTasks(
@@ -199,6 +228,8 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
             processes=processes,
             tasks=tasks,
             handoffs=handoffs,
+            updates=updates,
+            telegram=telegram,
             notes=notes,
         )
 
@@ -257,20 +288,67 @@ def _employ(
     channel: CallbackChannel,
     secrets: WebhookSecrets,
     handoffs: Handoffs,
+    routes: Mapping[str, Route],
 ) -> None:
     prompt = settings.system_prompt_for(settings.doors.webhook)
-    reserved = message_tokens(prompt) if prompt else 0
+    reserved = max(message_tokens(each) if each else 0 for each in (prompt, settings.telegram_prompt))
     turns = Turns(database, {model.name: prompt_budget(model) - reserved for model in generator.catalog.models})
-    answerer = Answerer(worker, turns, generator, metering, prompt, handoffs)
+    answerer = Answerer(worker, turns, generator, metering, prompt, handoffs, {TELEGRAM: settings.telegram_prompt})
     delivery = settings.delivery
     schedule = RetrySchedule(
         delivery.retry_schedule, delivery.jitter, delivery.retry_after_cap, hold_back=delivery.hold_back
     )
-    deliverer = Deliverer(worker, Deliveries(database), channel, secrets, schedule, delivery.per_host)
+    deliverer = Deliverer(worker, Deliveries(database), channel, secrets, schedule, delivery.per_host, routes)
     worker.add(Side.IN, answerer, settings.limits.max_in_flight)
     worker.add(Side.OUT, deliverer, _outgoing_limit())
     worker.on_notice("cancel:", answerer.cancel)
     worker.tidy_with(handoffs.look_after, every=LOOK_EVERY)
+
+
+def _telegram_bot(settings: Settings) -> "AbstractAsyncContextManager[TelegramBot]":
+    from telefonist.channels.telegram import open_telegram  # aiogram is 2 s and 100 MB that most services never need
+
+    return open_telegram(settings.telegram.bot_token or "", settings.telegram.api_base)
+
+
+def _employ_telegram(
+    worker: Worker,
+    settings: Settings,
+    database: Database,
+    catalog: Catalog,
+    handoffs: Handoffs,
+    updates: TelegramUpdates,
+    bot: "TelegramBot",
+) -> TelegramDialogs:
+    prompt, own = settings.telegram_prompt, settings.telegram
+    dialogs = TelegramDialogs(
+        worker,
+        updates,
+        handoffs,
+        Commands(catalog, own.own_texts),
+        bot,
+        system_tokens=message_tokens(prompt) if prompt else 0,
+        operator_group=own.operator_group_id,
+    )
+    worker.add(Side.UPDATES, dialogs, settings.limits.max_in_flight)
+    worker.tidy_with(updates.purge)
+    if own.webhook_secret is None:
+        poller = Poller(bot, updates, Leadership(database, "telegram updates"))
+        worker.tidy_with(poller.run, every=LOOK_FOR_UPDATES)
+    return dialogs
+
+
+def _telegram_route(updates: TelegramUpdates, bot: "TelegramBot") -> Route:
+    from telefonist.channels.telegram import TelegramChannel
+
+    async def sent(message_id: UUID, chat_id: int, telegram_id: int) -> None:
+        await insist(updates.sent, message_id, chat_id, telegram_id)
+
+    async def moved(old: int, new: int) -> None:
+        await insist(updates.moved, old, new)
+
+    channel = TelegramChannel(bot, sent, moved)
+    return Route(channel, TELEGRAM_SCHEDULE)
 
 
 def _handoffs(settings: Settings, database: Database, memory: Memory) -> Handoffs:
@@ -284,7 +362,7 @@ def _handoffs(settings: Settings, database: Database, memory: Memory) -> Handoff
         capacity=wanted.capacity,
         hours=wanted.working_hours,
     )
-    voices = Voices(callback_voices())
+    voices = Voices({**callback_voices(), TELEGRAM: TelegramVoice()})
     staff = Operators(database)
     return Handoffs(Dialogs(database), HandoffStore(database), staff, voices, memory.events, memory.statuses, rules)
 

@@ -1,4 +1,4 @@
-"""The command line: ``telefonist serve | worker | demo | migrate | models | user | ledger | operator | webhook``."""
+"""The command line: ``telefonist serve | worker | demo | migrate | models | user | ledger | operator | telegram...``."""
 
 import asyncio
 import sys
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from telefonist import __version__
-from telefonist.commands import database, handoff, ledger, models, operator, running, user, webhook
+from telefonist.commands import database, handoff, ledger, models, operator, running, telegram, user, webhook
 from telefonist.commands.terminal import terminal_language
 from telefonist.errors import TelefonistError
 from telefonist.settings import Settings, load_settings
@@ -33,6 +33,9 @@ ledger_commands = typer.Typer(help="The books: whether they agree.", no_args_is_
 app.add_typer(ledger_commands, name="ledger")
 operator_commands = typer.Typer(help="The people who answer in the bot's place.", no_args_is_help=True)
 app.add_typer(operator_commands, name="operator")
+
+telegram_commands = typer.Typer(help="The Telegram bot: how updates come, and who is answered.", no_args_is_help=True)
+app.add_typer(telegram_commands, name="telegram")
 
 Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The account's e-mail address.")]
 
@@ -194,6 +197,39 @@ def invite_operator(
 def list_operators() -> None:
     """List the operators: who is there, and how many conversations they can have."""
     asyncio.run(operator.show(load_settings()))
+
+
+@telegram_commands.command()
+def set_webhook() -> None:
+    """Let Telegram send updates to TELEFONIST_PUBLIC_URL, and show it the commands."""
+    asyncio.run(telegram.set_webhook(load_settings()))
+
+
+@telegram_commands.command()
+def delete_webhook() -> None:
+    """Let the service ask Telegram for updates, as it does without TELEGRAM_WEBHOOK_SECRET."""
+    asyncio.run(telegram.delete_webhook(load_settings()))
+
+
+@telegram_commands.command()
+def info() -> None:
+    """Say which bot it is, how updates come, and what went wrong last."""
+    asyncio.run(telegram.info(load_settings()))
+
+
+TelegramUser = Annotated[int, typer.Argument(metavar="ID", help="The user's number in Telegram.")]
+
+
+@telegram_commands.command()
+def ban(user_id: TelegramUser) -> None:
+    """Answer a user no more."""
+    asyncio.run(telegram.ban(load_settings(), user_id, banned=True))
+
+
+@telegram_commands.command()
+def unban(user_id: TelegramUser) -> None:
+    """Answer a user again."""
+    asyncio.run(telegram.ban(load_settings(), user_id, banned=False))
 
 
 def _with_grace(settings: Settings, grace: int | None) -> Settings:

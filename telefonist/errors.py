@@ -16,6 +16,7 @@
     ├── Unavailable                  503  with Retry-After: storage or Redis away, shutting down
     ├── LeaseLost                         never leaves the house: somebody else works on that conversation now
     ├── ConfigurationError                stops the start; its text says what to do
+    ├── TelegramFailure              502  the Bot API refused, or did not answer
     └── ProviderError                502  an upstream model; ``repeatable`` says whether a second try is safe
         ├── ProviderUnreachable           no connection
         ├── ProviderTimeout          504
@@ -176,6 +177,30 @@ class ConfigurationError(TelefonistError):
 
     def text(self, language: Language) -> str:  # noqa: ARG002  written for whoever runs the service, in English
         return self.message
+
+
+class TelegramFailure(TelefonistError):
+    """A call of Telegram's Bot API did not succeed; ``upstream`` is its status, None where no answer came.
+
+    ``retry_after`` is what Telegram asked for, in seconds; ``migrated_to`` the new id of a group that has moved.
+    """
+
+    status = 502
+    code = "telegram_failed"
+
+    def __init__(
+        self,
+        upstream: int | None,
+        reason: str,
+        *,
+        retry_after: float | None = None,
+        migrated_to: int | None = None,
+    ) -> None:
+        super().__init__(reason=reason)
+        self.upstream = upstream
+        self.reason = reason
+        self.retry_after = retry_after
+        self.migrated_to = migrated_to
 
 
 class ProviderError(TelefonistError):

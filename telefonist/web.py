@@ -20,6 +20,7 @@ from telefonist.doors import (
     openai_errors,
     operators,
     simple_chat,
+    telegram,
     webhook,
 )
 from telefonist.doors.auth import Authentication
@@ -84,6 +85,7 @@ def build_web(house: House) -> ASGIApp:
         ),
         admin_invites.router(authentication, house.accounts),
         admin_providers.router(authentication, settings.providers, house.catalog, house.health),
+        telegram.router(house.updates, settings.telegram.webhook_secret),
         handoff.router(authentication, house.handoffs, limiter, rate_limit),
         operators.router(authentication, house.handoffs, OperatorInbox(house.database)),
         callback_probe.router(policy, limiter, rate_limit),

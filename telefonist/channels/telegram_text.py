@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
 LONGEST = 4096
 """UTF-16 units of one message."""
@@ -96,7 +97,7 @@ class _Writer:
         self._gap = ""
         """What comes before the next piece of text, if there is one."""
 
-    def blocks(self, tokens: Sequence[Token]) -> None:
+    def blocks(self, tokens: "Sequence[Token]") -> None:
         rows: list[list[str]] = []
         for token in tokens:
             match token.type:
@@ -141,7 +142,7 @@ class _Writer:
                     self._block()
                     rows = []
 
-    def _inline(self, token: Token) -> None:
+    def _inline(self, token: "Token") -> None:
         for child in token.children or ():
             match child.type:
                 case "text":
@@ -205,11 +206,13 @@ class _Writer:
 
 
 @cache
-def _parser() -> MarkdownIt:
+def _parser() -> "MarkdownIt":
+    from markdown_it import MarkdownIt  # most services speak to no chats
+
     return MarkdownIt("commonmark").enable(["table", "strikethrough"]).disable(["html_block", "html_inline", "code"])
 
 
-def _plain(token: Token) -> str:
+def _plain(token: "Token") -> str:
     return "".join(child.content for child in token.children or ())
 
 

@@ -82,7 +82,7 @@ def _message(message: Mapping[str, Any], *, is_edited: bool) -> TelegramMessage:
         media=_media(message),
         album=message.get("media_group_id"),
         answers=replied.get("message_id"),
-        answers_bot=bool((replied.get("from") or {}).get("is_bot")),
+        answers_person=(replied.get("from") or {}).get("id"),
         is_anonymous=sender["id"] in (0, ANONYMOUS) or "sender_chat" in message,
         is_edited=is_edited,
         migrated_to=message.get("migrate_to_chat_id"),

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -57,13 +57,16 @@ class Answerer:
         metering: Metering,
         system_prompt: str,
         handoffs: Handoffs,
+        prompts: Mapping[str, str] | None = None,
     ) -> None:
+        """``prompts`` has those of destinations, by scheme, that are not ``system_prompt``."""
         self._worker = worker
         self._turns = turns
         self._generator = generator
         self._metering = metering
         self._system_prompt = system_prompt
         self._handoffs = handoffs
+        self._prompts = dict(prompts or {})
         self._generating: dict[str, asyncio.Task[Any]] = {}
         self._cancelled: deque[str] = deque(maxlen=REMEMBERED_CANCELLATIONS)
 
@@ -156,7 +159,7 @@ class Answerer:
         self._generating[key] = _current_task()
         meter: Meter | None = None
         try:
-            messages = prompt(self._system_prompt, turn.history)
+            messages = prompt(self._prompts.get(scheme_of(turn.callback_url), self._system_prompt), turn.history)
             meter = await self._open(turn, messages)
             answer = await self._generator.complete(turn.model, messages)
             usage = answer.completion.usage

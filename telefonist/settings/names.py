@@ -2,23 +2,13 @@
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable
 
 from telefonist.settings.environment import FILE_SUFFIX, ONLY_DIRECT, Environment
 
 PREFIX = "TELEFONIST_"
 FROM_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)(_\w+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?$")
 KUBERNETES_FIX = "Kubernetes sets this name for a Service: put 'enableServiceLinks: false' into the pod's specification"
-
-PLANNED: Mapping[str, Collection[str]] = {
-    "the Telegram bot": (
-        "TELEGRAM_BOT_TOKEN",
-        "TELEGRAM_WEBHOOK_SECRET",
-        "TELEGRAM_API_BASE",
-        "TELEGRAM_OPERATOR_GROUP_ID",
-    ),
-}
-"""Names that are reserved for what is not built yet: they never stop the start, and a note says they do nothing."""
 
 
 def closest(name: str, known: Iterable[str], cutoff: float = 0.75) -> str:
@@ -33,7 +23,7 @@ def with_files(names: Iterable[str]) -> set[str]:
 
 def unknown_names(environment: Environment, settings: Iterable[str]) -> list[str]:
     """Say which ``TELEFONIST_*`` names nobody reads, in the environment or in ``.env``."""
-    known = with_files([*settings, *(name for names in PLANNED.values() for name in names)])
+    known = with_files(settings)
     without_prefix = {other.removeprefix(PREFIX): other for other in sorted(known)}
     problems = []
     for place, values in environment.places:
@@ -54,11 +44,7 @@ def unknown_names(environment: Environment, settings: Iterable[str]) -> list[str
 def notes_on_names(environment: Environment, settings: Iterable[str]) -> list[str]:
     """Say which names have no effect although they look as if they should."""
     notes = []
-    for feature, names in PLANNED.items():
-        given = [name for name in names if environment.mentions(name)]
-        if given:
-            notes.append(f"{', '.join(given)}: {feature} is not part of this version yet, so this has no effect.")
-    known = with_files([*settings, *(name for names in PLANNED.values() for name in names)])
+    known = with_files(settings)
     for name in environment.dotenv:
         meant = closest(name, known, cutoff=0.85)
         if meant and name not in known and not name.startswith(PREFIX):

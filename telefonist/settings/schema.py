@@ -9,6 +9,7 @@ from pydantic import ByteSize, Field, model_validator
 
 from telefonist.settings.declaration import Setting, Table
 from telefonist.settings.handoff import HandoffSettings
+from telefonist.settings.telegram import TelegramSettings
 from telefonist.settings.values import (
     BaseUrl,
     Credits,
@@ -281,6 +282,7 @@ class Options(Table):
     limits: Limits = Limits()
     delivery: DeliverySettings = DeliverySettings()
     handoff: HandoffSettings = HandoffSettings()
+    telegram: TelegramSettings = TelegramSettings()
     log: LogSettings = LogSettings()
 
 
@@ -321,3 +323,9 @@ class Settings(Options):
     def system_prompt_for(self, door: WebhookDoor) -> str:
         """Give the door's own system prompt, else the common one."""
         return self.system_prompt if door.system_prompt is None else door.system_prompt
+
+    @property
+    def telegram_prompt(self) -> str:
+        """Give the system prompt of the Telegram bot, else the common one."""
+        own = self.telegram.system_prompt
+        return self.system_prompt if own is None else own

@@ -70,7 +70,8 @@ class TelegramMessage:
     """What the files of one album have in common."""
     answers: int | None = None
     """The message that it replies to."""
-    answers_bot: bool = False
+    answers_person: int | None = None
+    """Who wrote that."""
     is_anonymous: bool = False
     """An administrator who writes in a group's name: nobody knows who."""
     is_edited: bool = False

@@ -12,7 +12,7 @@ from telefonist.cli import app
 from telefonist.doors import openai_errors
 from telefonist.settings import Settings, load_settings
 from telefonist.settings.declaration import declared, fields_of
-from telefonist.settings.names import PLANNED, with_files
+from telefonist.settings.names import with_files
 from telefonist.settings.rows import Document as SettingsDocument
 from telefonist.settings.rows import ModelRow, ProviderRow
 from telefonist.texts import TEXTS
@@ -54,7 +54,7 @@ def test_every_path_that_is_named_exists(document: Document) -> None:
 
 @every_document
 def test_every_setting_that_is_named_exists(document: Document) -> None:
-    known = with_files([*ENVIRONMENT, *(name for names in PLANNED.values() for name in names)])
+    known = with_files(ENVIRONMENT)
     assert set(re.findall(r"\bTELEFONIST_[A-Z_]*[A-Z]", document.text)) <= known
 
 
@@ -104,8 +104,6 @@ def test_the_table_of_settings_is_complete() -> None:
     assert rows == {env: key if env in in_file else "—" for env, key in keys.items()}
     named = {name for row in configuration.table("Environment | |") for name in re.findall(r"`(\w+)`", row[0])}
     assert named == {env for env, keys in ENVIRONMENT.items() if keys[0] == "keys"}
-    waiting = {name for row in configuration.table("For | |") for name in re.findall(r"`(\w+)`", row[1])}
-    assert waiting == {name for names in PLANNED.values() for name in names}
 
 
 @pytest.mark.parametrize(("heading", "row"), [("`[[providers]]`", ProviderRow), ("`[[models]]`", ModelRow)])

@@ -27,6 +27,8 @@ from telefonist.types import (
 
 HOUR = 3600
 KEYS_KNOWN_FOR = 24
+SIDES = (Side.IN, Side.OUT)
+"""Of a conversation that programs have; what Telegram brings comes by a third one."""
 
 
 def agree(seen: object, promised: object, what: str) -> None:

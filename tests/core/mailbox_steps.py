@@ -26,7 +26,7 @@ from telefonist.types import (
     new_id,
     utc_now,
 )
-from tests.core.mailbox_model import HOUR, Model, Question, Request
+from tests.core.mailbox_model import HOUR, SIDES, Model, Question, Request
 from tests.core.mailbox_stage import MODEL, Process, Slot, Work
 
 ACCOUNT = new_id()
@@ -143,7 +143,7 @@ def store(model: Model, process: Process, work: Work, succeeds: bool) -> Step:
         run=lambda: process.slot.turns.store(process_id, outcome),
         check=lambda receipt: model.saw_store(process_id, outcome, receipt),
         learn=learn,
-        locks=frozenset(Side),
+        locks=frozenset(SIDES),
         uses=(work, (process.slot, "store")),
     )
 

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 
 from telefonist.types import DeliveryState, Lease, Side, TaskState
 from tests.core import mailbox_steps as steps
-from tests.core.mailbox_model import HOUR, Conversation, Model, Request, agree
+from tests.core.mailbox_model import HOUR, SIDES, Conversation, Model, Request, agree
 from tests.core.mailbox_stage import Process, Stage, Work
 from tests.core.mailbox_steps import HOSTS, STATUS, Step
 
@@ -158,7 +158,7 @@ class MailboxMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), limit=st.sampled_from((EVERYTHING, 1)), lost=seldom)
     def claim(self, data: st.DataObject, limit: int, lost: bool) -> None:
-        process, side = pick(data, self.awake), pick(data, list(Side))
+        process, side = pick(data, self.awake), pick(data, SIDES)
         self.perform([steps.claim(self.model, process, side, limit)], heard=not lost)
 
     @precondition(lambda self: self.unread() or self.read())
@@ -277,7 +277,7 @@ class MailboxMachine(RuleBasedStateMachine):
         self.processes.remove(process)
 
     def _give_back(self, process: Process, leases: Sequence[Lease]) -> None:
-        for side in Side:
+        for side in SIDES:
             self.perform([steps.let_go(self.model, process, [lease for lease in leases if lease.side is side])])
 
     # What always holds
@@ -298,7 +298,7 @@ class MailboxMachine(RuleBasedStateMachine):
             self.model.saw_reap(self.stage.run(process.slot.processes.reap(HOUR / 2)))
             if all(box.idle for box in self.model.boxes):
                 break
-            for side in Side:
+            for side in SIDES:
                 self.perform([steps.claim(self.model, process, side, EVERYTHING)])
             while process.works:
                 self.perform([steps.load(self.model, *each) for each in self.unread()])

@@ -123,7 +123,6 @@ def test_a_name_that_two_upstreams_offer_belongs_to_the_first(folder: Folder) ->
         ({"OPENAI_BASE_URL": "http://h/v1"}, "OPENAI_BASE_URL has no effect without OPENAI_API_KEY"),
         ({"URL_GPT": "http://h/v1/chat/completions"}, "URL_GPT has no effect without API_KEY"),
         ({"SCOPE": "GIGACHAT_API_PERS", "AUTH_URL": "https://h/oauth"}, "SCOPE, AUTH_URL: no effect without AUTH_CRED"),
-        ({"TELEGRAM_BOT_TOKEN": "x"}, "TELEGRAM_BOT_TOKEN: the Telegram bot is not part of this version yet"),
         ({"REDIS_PORT": "6379"}, "REDIS_PORT has no effect without REDIS_HOST"),
     ],
 )

@@ -128,6 +128,7 @@ telegram_chats = Table(
     Column("user_id", BigInteger),
     Column("model", Text),
     Column("topic_id", Integer),
+    Column("album", Text),
     moment("created_at", now=True),
     moment("blocked_at", nullable=True),
 )
@@ -149,6 +150,7 @@ Index(
     telegram_updates.c.position,
     unique=True,
 )
+Index("telegram_updates_age", telegram_updates.c.received_at)
 
 telegram_messages = Table(
     "telegram_messages",
@@ -158,6 +160,7 @@ telegram_messages = Table(
     Column("conversation_id", Uuid, nullable=False),
     Column("message_id", Uuid, nullable=False),
     Column("kind", Text, nullable=False),
+    Column("media", JSON),
     moment("created_at", now=True),
 )
 Index("telegram_messages_of_message", telegram_messages.c.message_id)

@@ -89,6 +89,7 @@ CREATE TABLE telegram_chats (
     user_id bigint,
     model text,
     topic_id integer,
+    album text,
     created_at timestamptz NOT NULL DEFAULT now(),
     blocked_at timestamptz
 );
@@ -102,12 +103,14 @@ CREATE TABLE telegram_updates (
     received_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE UNIQUE INDEX telegram_updates_of_conversation ON telegram_updates (conversation_id, position);
+CREATE INDEX telegram_updates_age ON telegram_updates (received_at);
 CREATE TABLE telegram_messages (
     chat_id bigint NOT NULL,
     telegram_id bigint NOT NULL,
     conversation_id uuid NOT NULL,
     message_id uuid NOT NULL,
     kind text NOT NULL,
+    media json,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (chat_id, telegram_id)
 );
