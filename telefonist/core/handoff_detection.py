@@ -64,7 +64,7 @@ def wants_person(text: str, context: Dialogue = NOTHING_BEFORE) -> Signal:
     seen = wish.views(text)
     if not seen:
         return Signal(0.0, "nothing")
-    margins = [model.margin(view.features, view.pieces) for view in seen]
+    margins = [model.margin(view.features, view.line.words) for view in seen]
     best = max(range(len(seen)), key=margins.__getitem__)
     score = model.score(margins[best])
     if score <= BORDER:
@@ -83,8 +83,8 @@ def cannot_help(question: str, answer: str, context: Dialogue = NOTHING_BEFORE) 
     if not answer.strip():
         return Signal(SURE, "no_answer")
     model = load_model("unable")
-    features, pieces = reply.view(question, answer)
-    score = model.score(model.margin(features, pieces))
+    features, words = reply.view(question, answer)
+    score = model.score(model.margin(features, words))
     if score > BORDER:
         return Signal(score, reply.reason(answer))
     trouble = dialogue.trouble(question, context.said, context.answered)

@@ -26,6 +26,8 @@ _REJECTED = re.compile(
     r"(?:help|work|answer|what i|useful)|not what i (?:asked|meant)|useless answer|wrong answer|not helpful|unhelpful"
 )
 
+_PASSING = frozenset({"FUNC", "EMPTY", "POLITE", "GREET", "AGAIN"})
+
 
 def is_offer(reply: str) -> bool:
     """Say whether the bot's reply offers a person."""
@@ -39,7 +41,7 @@ def consent(text: str) -> bool | None:
         return None
     if not lines:
         return True if re.fullmatch(r"\s*(?:\+|👍\S?|✅|👌\S?)+\s*", text) else None
-    tags = [tag for line in lines for found in line.tags for tag in found]
+    tags = {tag for line in lines for tag in line.present}
     if "NO" in tags or any(tag in tags for tag in ("NONEED", "!NEED", "!YES", "LATER")):
         return False
     return True if "YES" in tags and "?" not in text else None
@@ -67,13 +69,11 @@ def trouble(question: str, said: Sequence[str], answered: str) -> str | None:
 
 
 def _telling(text: str) -> frozenset[str]:
-    lines = [Line(segment) for segment in read(text)]
     return frozenset(
         word.stem
-        for line in lines
-        for word, tags in zip(line.words, line.tags, strict=True)
-        if len(word.text) > 1
-        and not {"FUNC", "EMPTY", "POLITE", "GREET", "AGAIN"}.intersection(tag.lstrip("!") for tag in tags)
+        for segment in read(text)
+        for word in Line(segment).words
+        if len(word.text) > 1 and _PASSING.isdisjoint(word.tags)
     )
 
 

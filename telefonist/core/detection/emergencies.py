@@ -7,18 +7,16 @@ person in vain than misses one who needs help. Naming an ambulance as a topic (w
 import re
 from functools import cache
 
-from telefonist.core.detection.letters import fold
+from telefonist.core.detection.condensing import condensed
 from telefonist.core.detection.lexicon import read_data
 
-LONGEST = 10_000
-"""Characters of a message that are read."""
 _NOT_MEANT = "[not meant]"
 
 
 def is_emergency(text: str) -> bool:
     """Say whether a message tells of danger to somebody's life or health, the writer's own or another's."""
     meant, not_meant = _patterns()
-    folded = fold(text[:LONGEST]).replace("'", "")
+    folded = condensed(text).replace("'", "")
     return meant.search(folded) is not None and not_meant.search(folded) is None
 
 

@@ -2,36 +2,47 @@
 
 import json
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 from functools import cache
 
 from telefonist.core.detection.lexicon import read_data
+from telefonist.core.detection.words import Word
+
+KEPT = 16_384
+"""Words whose weight is remembered."""
 
 
-@dataclass(frozen=True, slots=True)
 class LinearModel:
     """Weights of features and of pieces of spelling; what it has never seen weighs nothing."""
 
-    bias: float
-    weights: dict[str, float]
-    pieces: dict[str, float]
-    steepness: float
+    def __init__(self, bias: float, weights: dict[str, float], pieces: dict[str, float], steepness: float) -> None:
+        self.bias = bias
+        self.weights = weights
+        self.pieces = pieces
+        self.steepness = steepness
+        self._spelled: dict[str, float] = {}
 
-    def margin(self, features: Iterable[str], pieces: Iterable[str]) -> float:
+    def margin(self, features: Collection[str], words: Iterable[Word]) -> float:
         """Weigh what was seen: above nought speaks for it, below against.
 
         Sums are divided by the root of the count, so that a long segment is not louder than a short one.
         """
-        total, count = 0.0, 0
-        for feature in features:
-            total += self.weights.get(feature, 0.0)
-            count += 1
-        spelled, spelled_count = 0.0, 0
-        for piece in pieces:
-            spelled += self.pieces.get(piece, 0.0)
-            spelled_count += 1
-        return self.bias + total / math.sqrt(max(1, count)) + spelled / math.sqrt(max(1, spelled_count))
+        weights = self.weights
+        total = sum([weights[feature] for feature in features if feature in weights])
+        spelled, count = 0.0, 0
+        for word in words:
+            spelled += self._weigh(word)
+            count += len(word.pieces)
+        return self.bias + total / math.sqrt(max(1, len(features))) + spelled / math.sqrt(max(1, count))
+
+    def _weigh(self, word: Word) -> float:
+        weight = self._spelled.get(word.text)
+        if weight is None:
+            if len(self._spelled) > KEPT:
+                self._spelled.clear()
+            weight = sum(self.pieces.get(piece, 0.0) for piece in word.pieces)
+            self._spelled[word.text] = weight
+        return weight
 
     def score(self, margin: float) -> float:
         """Turn a margin into a score from 0 to 1 that reads like a probability; 0.5 is the border."""

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from telefonist.core.detection.letters import fold
+from telefonist.core.detection.condensing import condensed
 from telefonist.core.detection.words import Word, is_transliterated, is_word, read_word, typed_on_other_layout
 
 LONGEST_SEGMENT = 26
@@ -41,7 +41,7 @@ class Segment:
 
 def read(text: str) -> list[Segment]:
     """Read a message into segments, in order."""
-    folded = _SINGLE_QUOTED.sub(r'"\1"', _spelled_out(_right_layout(fold(text))))
+    folded = _SINGLE_QUOTED.sub(r'"\1"', _spelled_out(_right_layout(condensed(text))))
     raw = [part for found in TOKEN.findall(folded) for part in _parts(found)]
     translit = sum(map(is_transliterated, raw)) * 3 >= 1
     tokens = _mark_quotes(raw, translit=translit)

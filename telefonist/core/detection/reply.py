@@ -8,11 +8,11 @@ from itertools import pairwise
 from telefonist.core.detection.letters import fold
 from telefonist.core.detection.lexicon import Lexicon, Tags, read_data
 from telefonist.core.detection.reading import TOKEN
+from telefonist.core.detection.words import LONGEST_WORD, Word
 
 NEAR = 5
 NEGATED = 3
-STEM = 6
-LONGEST = 4000
+LONGEST = 2000
 """Characters of a reply or a question that are read: what a reply is, it shows at its beginning."""
 _HELPLESS = frozenset({"KNOW", "ACCESS", "CANT", "ERROR", "REPHRASE", "CONTACT", "ASKDATA", "OPTION", "REFUSE"})
 _EMPTY_ALONE = frozenset({"SORRY", "PLEASE"})
@@ -22,7 +22,7 @@ _EMPTY_ALONE = frozenset({"SORRY", "PLEASE"})
 class Sentence:
     """A sentence of a reply: its words, what they mean, and how it ends."""
 
-    words: tuple[str, ...]
+    words: tuple[Word, ...]
     tags: tuple[Tags, ...]
     end: str
 
@@ -37,27 +37,23 @@ def _lexicon() -> Lexicon:
 
 
 @lru_cache(maxsize=16_384)
-def _word(token: str) -> tuple[str, Tags, Tags]:
-    word = token.replace("'", "")
-    if word.isdigit():
-        return "0", ("NUM",), ()
-    padded = f"^{word[:40]}$"
-    pieces = tuple(padded[start : start + size] for size in (4, 5) for start in range(len(padded) - size + 1))
-    return word, _lexicon().tags(word), pieces
+def _word(token: str) -> Word:
+    word = token.replace("'", "")[:LONGEST_WORD]
+    return Word.of("0", ("NUM",)) if word.isdigit() else Word.of(word, _lexicon().tags(word))
 
 
 def sentences(text: str) -> list[Sentence]:
     """Cut a text into sentences; a negation reaches a few words on, and marks what they mean."""
     found: list[Sentence] = []
-    words: list[str] = []
+    words: list[Word] = []
     tags: list[Tags] = []
     reach = 0
     for token in [*TOKEN.findall(fold(text[:LONGEST])), "."]:
         if token[0].isalnum():
-            word, meant, _ = _word(token)
+            word = _word(token)
             words.append(word)
-            tags.append(tuple(f"!{tag}" for tag in meant) if reach else meant)
-            reach = NEGATED if "NEG" in meant else max(0, reach - 1)
+            tags.append(word.negated if reach else word.telling)
+            reach = NEGATED if "NEG" in word.tags else max(0, reach - 1)
         elif token[0] in ".!?…\n:;,":
             reach = 0
             if token[0] in ".!?…\n" and words:
@@ -66,18 +62,17 @@ def sentences(text: str) -> list[Sentence]:
     return found
 
 
-def view(question: str, answer: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Say what a reply shows, and the pieces of its spelling."""
+def view(question: str, answer: str) -> tuple[tuple[str, ...], list[Word]]:
+    """Say what a reply shows, and name its words."""
     asked, said = sentences(question), sentences(answer)
     features = [*_answer_features(said), *_between(asked, said, question, answer)]
-    pieces = [piece for sentence in said for word in sentence.words for piece in _word(word)[2]]
-    return tuple(features), tuple(pieces)
+    return tuple(features), [word for sentence in said for word in sentence.words]
 
 
 def _answer_features(said: list[Sentence]) -> Iterator[str]:
     found: set[str] = set()
     for place, sentence in enumerate(said):
-        stems = ["^", *(word[:STEM] for word in sentence.words), "$"]
+        stems = ["^", *(word.stem for word in sentence.words), "$"]
         found.update(f"w:{stem}" for stem in stems[1:-1])
         found.update(f"b:{first}_{second}" for first, second in pairwise(stems))
         found.update(f"t:{tag}" for tag in sentence.present)
@@ -127,8 +122,8 @@ def _between(asked: list[Sentence], said: list[Sentence], question: str, answer:
                 yield f"Q:{tag}>?"
     if "?" not in question:
         yield "Q:tells"
-    theirs = {word[:5] for sentence in asked for word in sentence.words if len(word) > 3}
-    ours = {word[:5] for sentence in said for word in sentence.words if len(word) > 3}
+    theirs = {word.text[:5] for sentence in asked for word in sentence.words if len(word.text) > 3}
+    ours = {word.text[:5] for sentence in said for word in sentence.words if len(word.text) > 3}
     yield f"shared:{min(len(theirs & ours), 3)}"
     if any(letter.isdigit() for letter in question) and "ASKDATA" in shown:
         yield "asks-what-was-said"

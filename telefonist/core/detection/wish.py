@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from telefonist.core.detection.features import Line, line_features, pieces, telling
+from telefonist.core.detection.features import Line, line_features
 from telefonist.core.detection.reading import read
 
 _ROLES = ("ROLE", "PERSON", "ANYBODY")
@@ -18,7 +18,6 @@ class View:
 
     line: Line
     features: tuple[str, ...]
-    pieces: tuple[str, ...]
 
 
 def views(text: str) -> list[View]:
@@ -32,16 +31,16 @@ def views(text: str) -> list[View]:
             features.extend(f"p:{tag}" for tag in _around(lines[place - 1]))
         if place + 1 < len(lines):
             features.extend(f"n:{tag}" for tag in _around(lines[place + 1]))
-        seen.append(View(line, tuple(features), tuple(pieces(line))))
+        seen.append(View(line, tuple(features)))
     return seen
 
 
 def _around(line: Line) -> set[str]:
-    return {tag for tags in line.tags for tag in telling(tags) if tag.lstrip("!") in _AROUND}
+    return {tag for tag in line.present if tag.lstrip("!") in _AROUND}
 
 
 def _whole_features(lines: list[Line]) -> Iterator[str]:
-    present = {tag for line in lines for tags in line.tags for tag in tags}
+    present = {tag for line in lines for tag in line.present}
     quoted = any(line.quoted for line in lines)
     if quoted:
         yield "g:quoted"
@@ -50,8 +49,8 @@ def _whole_features(lines: list[Line]) -> Iterator[str]:
             yield f"g:{tag}"
             if quoted:
                 yield f"g:{tag}+quoted"
-    if lines and lines[0].tags:
-        yield from (f"g:first:{tag}" for tag in lines[0].tags[0] if tag in _WHOLE)
+    if lines and lines[0].meanings:
+        yield from (f"g:first:{tag}" for tag in lines[0].meanings[0] if tag in _WHOLE)
     yield f"g:lines:{min(len(lines), 4)}"
 
 
@@ -59,7 +58,7 @@ def _rules(line: Line) -> Iterator[str]:
     """Say which shapes of a request the line has, by rules that need no training."""
     someone = line.has(*_ROLES)
     demand = line.has(*_DEMANDS)
-    denied = line.has(*(f"!{tag}" for tag in _ROLES + _DEMANDS))
+    denied = line.has_denied(*_ROLES, *_DEMANDS)
     if someone and demand and not denied and not line.has("PASTV", "TASK", "LANG", "CANCEL", "WHEN", "THIRD"):
         yield "r:asks"
     if denied and not line.has(*_DEMANDS):
@@ -85,7 +84,7 @@ def reason_for(view: View) -> str:
 def reason_against(view: View) -> str:
     """Name what keeps a segment from being a wish."""
     line = view.line
-    if line.has(*(f"!{tag}" for tag in _ROLES + _DEMANDS)) or line.has("NONEED", "CANCEL"):
+    if line.has_denied(*_ROLES, *_DEMANDS) or line.has("NONEED", "CANCEL"):
         return "declines"
     if line.quoted or any(feature.startswith("g:quoted") for feature in view.features):
         return "quotes"

@@ -1,5 +1,6 @@
 """Words: a token of a message brought back to what was meant by it, with what it means."""
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,29 +16,42 @@ from telefonist.core.detection.lexicon import Tags, lexicon
 
 STEM = 6
 """Letters that stand for a word, whatever its ending."""
+SILENT = frozenset({"FUNC", "SPELL", "EN_RU", "WORLD", "COUNT", "SERVICE", "EMPTY"})
+"""Tags that say nothing beside others."""
 LONGEST_WORD = 40
+SHORTEST_TRADE = 6
+_TRADE = re.compile(
+    r"(?:тор|тель|тел|лог|ист|ник|щик|чик|граф|вед|инг|лер|мен|нер|ктор|арь|тер)(?:а|я|у|ю|ом|ем|ой|ы|и|е|ша|ше|шу|шей)?$"
+    r"|(?:er|or|ist|ian|eer|ant|ent|yst|man|ee)s?$"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word as it was meant: its spelling, its tags, and the pieces of spelling that the models weigh."""
+    """A word as it was meant: its spelling, its tags, and the pieces of spelling that the models weigh.
+
+    ``telling`` are the tags that say something beside others, ``negated`` the same under a negation.
+    """
 
     text: str
+    stem: str
     tags: Tags
+    telling: Tags
+    negated: Tags
     pieces: Tags
 
-    @property
-    def stem(self) -> str:
-        return self.text[:STEM]
+    @classmethod
+    def of(cls, text: str, tags: Tags) -> "Word":
+        telling = tuple(tag for tag in tags if tag not in SILENT)
+        return cls(text, text[:STEM], tags, telling, tuple(f"!{tag}" for tag in telling), _pieces(text))
 
 
 @lru_cache(maxsize=16_384)
 def read_word(token: str, *, translit: bool) -> Word:
     """Read one token; ``translit`` says that the text around it is Russian in Latin letters."""
     word = _meant(token[:LONGEST_WORD], translit=translit)
-    tags = ("NUM",) if word.isdigit() else lexicon().tags(word)
-    text = "0" if word.isdigit() else word
-    return Word(text, tags, _pieces(text))
+    tags = ("NUM",) if word.isdigit() else lexicon().tags(word) or _trade(word)
+    return Word.of("0" if word.isdigit() else word, tags)
 
 
 def is_word(token: str) -> bool:
@@ -98,6 +112,11 @@ def _meant(token: str, *, translit: bool) -> str:
     elif has_latin(token) and (translit or len(token) >= 5) and (meant := words.transliterated(token, short=translit)):
         return meant
     return words.misspelt(bare) or token
+
+
+def _trade(word: str) -> Tags:
+    """Guess a trade that the lexicon does not name from how such words end."""
+    return ("TRADE",) if len(word) >= SHORTEST_TRADE and _TRADE.search(word) else ()
 
 
 def _pieces(word: str) -> Tags:
