@@ -1,4 +1,4 @@
-"""The command line: ``telefonist serve | worker | demo | migrate | models | user | ledger | operator | telegram...``."""
+"""The command line: ``telefonist serve | worker | demo | migrate | models | user | ledger | telegram...``."""
 
 import asyncio
 import sys

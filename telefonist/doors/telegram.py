@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from telefonist.channels.telegram_updates import place_of
 from telefonist.doors.public_bodies import read_body
-from telefonist.doors.refusals import refusals
+from telefonist.doors.refusals import OF_ANY_BODY, refusals
 from telefonist.errors import AccessDenied, FieldProblem, InvalidInput, Unavailable
 from telefonist.storage.telegram import TelegramUpdates
 
@@ -32,6 +32,7 @@ def router(updates: TelegramUpdates, secret: str | None) -> APIRouter:
         PATH,
         responses=refusals(
             AccessDenied("telegram_secret_refused"),
+            *OF_ANY_BODY,
             InvalidInput([FieldProblem("missing", ("body", "update_id"), "Field required", {})]),
             Unavailable(seconds=2),
         ),
