@@ -15,7 +15,7 @@ run: install ## serve on http://127.0.0.1:8080 until Ctrl-C
 
 test: ## run the tests: make test ARGS='-k webhook'
 	$(INSTALL) dev
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 test-deep: ## run the faults under much more work, which takes minutes
 	$(INSTALL) dev

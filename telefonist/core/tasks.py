@@ -78,7 +78,7 @@ class WebhookTasks:
             raise InvalidInput([problem])
         if caller.account_id is not None:
             await self._gate.admit(caller, model, Door.WEBHOOK, tokens=tokens + model.hold_output_default)
-            await self._funds.require(caller, model)
+            await self._funds.require(caller, model, prompt_tokens=tokens + self._system_tokens)
         if self._worker is None:
             receipt = await self._intake.accept(task, caller.account_id, tokens, None, key_id=caller.key_id)
         else:

@@ -21,7 +21,7 @@ from telefonist.doors.client_watch import ClientWatch
 from telefonist.doors.openai_requests import read_chat_call, read_embedding_call
 from telefonist.doors.openai_stream import ChunkWriter, StreamedAnswer, usage_body
 from telefonist.doors.thin import Endpoint
-from telefonist.errors import FieldProblem, InvalidInput
+from telefonist.errors import AccessDenied, FieldProblem, InvalidInput
 from telefonist.types import Caller, Door, Json, Model, format_credits
 
 SERVICE_STARTED = 1_700_000_000
@@ -81,8 +81,11 @@ class OpenAIDoor:
 
     async def model(self, name: str, request: Request) -> Response:
         """Answer ``GET /v1/models/{id}``."""
-        await self.authentication.caller(request)
-        return _json(await self._described(self.catalog.find(name)), {})
+        caller = await self.authentication.caller(request)
+        model = self.catalog.find(name)
+        if not _may_use(caller, model):
+            raise AccessDenied("model_not_allowed", model=model.name, allowed=", ".join(caller.terms.models or ()))
+        return _json(await self._described(model), {})
 
     def _model(self, name: str, kind: str) -> Model:
         model = self.catalog.find(name)

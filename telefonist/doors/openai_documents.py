@@ -284,7 +284,11 @@ MODELS: Route = {
 MODEL: Route = {
     "responses": {
         200: _answer("The model", _MODEL, _EXAMPLE_MODEL),
-        **_refusals(*_COMMON, NotFound("model_not_found", model="gpt-9", known="demo")),
+        **_refusals(
+            *_COMMON,
+            AccessDenied("model_not_allowed", model="gpt-4", allowed="demo"),
+            NotFound("model_not_found", model="gpt-9", known="demo"),
+        ),
     },
     "openapi_extra": MAY_BE_ANONYMOUS,
 }

@@ -243,8 +243,8 @@ ACCEPTED: Responses = {
 ACCEPT_RESPONSES = ACCEPTED | refusals(
     NO_STRANGERS,
     CredentialsRefused(),
-    InsufficientCredits("no_credits_left", available="0"),
-    InsufficientCredits("no_budget_left", left="0"),
+    InsufficientCredits(balance="0", available="0", need="52.4"),
+    InsufficientCredits("key_budget_spent", left="0", need="52.4"),
     Conflict("idempotency_conflict"),
     *OF_ANY_BODY,
     InvalidInput(

@@ -10,7 +10,7 @@ from telefonist.storage.database import Database
 from telefonist.storage.grouping import Grouped
 
 READ = """
-SELECT asked.ord, coalesce(b.balance, 0) - coalesce(b.held, 0) AS available, k.budget - k.spent - k.held AS budget_left
+SELECT coalesce(b.balance, 0) AS balance, coalesce(b.held, 0) AS held, k.budget - k.spent - k.held AS budget_left
 FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS asked (account_id, key_id, ord)
 LEFT JOIN balances b USING (account_id) LEFT JOIN key_budgets k USING (key_id)
 ORDER BY asked.ord
@@ -19,10 +19,15 @@ ORDER BY asked.ord
 
 @dataclass(frozen=True, slots=True)
 class Purse:
-    """Microcredits that nothing holds; ``budget_left`` is None where the key has no budget, or there is no key."""
+    """Microcredits of an account; ``budget_left`` is None where the key has no budget, or there is no key."""
 
-    available: int
+    balance: int
+    held: int
     budget_left: int | None
+
+    @property
+    def available(self) -> int:
+        return self.balance - self.held
 
 
 class Purses:
@@ -38,4 +43,4 @@ class Purses:
 
 async def _read(connection: asyncpg.Connection, asked: Sequence[tuple[UUID, UUID | None]]) -> list[Purse]:
     rows = await connection.fetch(READ, [account for account, _ in asked], [key for _, key in asked])
-    return [Purse(row["available"], row["budget_left"]) for row in rows]
+    return [Purse(row["balance"], row["held"], row["budget_left"]) for row in rows]

@@ -7,14 +7,6 @@ TEXTS: Catalogue = {
         "ru": "Недостаточно кредитов: доступно {available} (баланс {balance}), нужно {need}. Пополните баланс.",
         "en": "Not enough credits: {available} available (balance {balance}), {need} needed. Top up the balance.",
     },
-    "no_credits_left": {
-        "ru": "Кредиты кончились: доступно {available}. Пополните баланс или выберите бесплатную модель.",
-        "en": "No credits left: {available} available. Top up the balance, or choose a free model.",
-    },
-    "no_budget_left": {
-        "ru": "Бюджет ключа исчерпан: осталось {left} кредитов. Создайте ключ с большим бюджетом.",
-        "en": "The key's budget is spent: {left} credits left. Make a new key with a larger budget.",
-    },
     "key_budget_spent": {
         "ru": "Бюджет ключа исчерпан: осталось {left} кредитов, нужно {need}. Создайте ключ с большим бюджетом.",
         "en": "The key's budget is spent: {left} credits left, {need} needed. Make a new key with a larger budget.",

@@ -243,6 +243,8 @@ async def test_a_key_for_some_models_gets_no_other(exchange: Exchange) -> None:
     user = await exchange.user(terms=KeyTerms(models=("free",)))
     assert [model.id async for model in await user.openai.models.list()] == ["free"]
     with pytest.raises(openai.PermissionDeniedError, match="free"):
+        await user.openai.models.retrieve("gpt-4")
+    with pytest.raises(openai.PermissionDeniedError, match="free"):
         await user.openai.chat.completions.create(model="gpt-4", messages=HELLO)
 
 
