@@ -65,7 +65,11 @@ class Gate:
             taken = await self._memory.rates.take(_key(caller), terms.tokens_per_minute, tokens)
             if not taken.allowed:
                 raise RateLimited(
-                    "token_rate_limited", limit=terms.tokens_per_minute, need=tokens, seconds=taken.seconds
+                    "token_rate_limited",
+                    limit=terms.tokens_per_minute,
+                    need=tokens,
+                    seconds=taken.seconds,
+                    outcomes={"tokens": taken},
                 )
             admission.tokens, admission.taken = taken, tokens
         if streamed and terms.max_streams is not None:
@@ -81,7 +85,7 @@ class Gate:
     async def _hit(self, limit: str, *key: str) -> LimitOutcome:
         outcome = await self._memory.limiter.hit(limit, *key)
         if not outcome.allowed:
-            raise RateLimited(limit=limit, seconds=outcome.seconds)
+            raise RateLimited(limit=limit, seconds=outcome.seconds, outcomes={"requests": outcome})
         return outcome
 
 

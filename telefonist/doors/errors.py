@@ -18,6 +18,7 @@ from starlette.types import Scope
 
 from telefonist import texts
 from telefonist.doors import openai_errors
+from telefonist.doors.answer_headers import limit_headers
 from telefonist.errors import CredentialsRefused, FieldProblem, InvalidInput, TelefonistError
 from telefonist.logs import get_logger
 from telefonist.types import Language
@@ -55,7 +56,7 @@ def error_response(error: TelefonistError, request: Request) -> Response:
 
 
 def _headers(error: TelefonistError) -> dict[str, str]:
-    headers = {}
+    headers = limit_headers(error.values.get("outcomes", {}))
     if error.status in (429, 503) and "seconds" in error.values:
         headers["retry-after"] = str(max(1, ceil(error.values["seconds"])))
     if error.status == 401:

@@ -236,7 +236,10 @@ async def test_past_a_key_s_limit_is_a_rate_limit_error_that_says_when_to_come_b
     await raw.create(model="free", messages=HELLO)
     with pytest.raises(openai.RateLimitError) as refused:
         await raw.create(model="free", messages=HELLO)
-    assert 0 < int(refused.value.response.headers["retry-after"]) <= 60
+    headers = refused.value.response.headers
+    assert 0 < int(headers["retry-after"]) <= 60
+    assert (headers["x-ratelimit-limit-requests"], headers["x-ratelimit-remaining-requests"]) == ("2", "0")
+    assert headers["x-ratelimit-reset-requests"] == f"{headers['retry-after']}s"
 
 
 async def test_a_key_for_some_models_gets_no_other(exchange: Exchange) -> None:
