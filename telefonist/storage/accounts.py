@@ -71,7 +71,7 @@ class AccountStore:
             await _open_balance(connection, account_id, start)
             actor = None if by_command else account_id
             await audit.append(connection, actor, "account.created", str(account_id), {"role": role.value})
-        return _account(row)
+        return account_of(row)
 
     async def find(self, email: str) -> StoredLogin | None:
         """Find an account by its address, in the form in which addresses are stored."""
@@ -108,7 +108,7 @@ class AccountStore:
         query: Select[Any] = select(accounts).where(which)
         async with self._database.begin() as connection:
             row = (await connection.execute(query)).one_or_none()
-        return None if row is None else StoredLogin(_account(row), row.password)
+        return None if row is None else StoredLogin(account_of(row), row.password)
 
 
 async def _open_balance(connection: AsyncConnection, account_id: UUID, start: int) -> None:
@@ -127,7 +127,8 @@ async def _open_balance(connection: AsyncConnection, account_id: UUID, start: in
         )
 
 
-def _account(row: Row[Any]) -> Account:
+def account_of(row: Row[Any]) -> Account:
+    """Read an account from a row that has all of its columns."""
     return Account(
         id=row.id,
         email=row.email,

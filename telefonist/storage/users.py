@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from telefonist.errors import Conflict, NotFound
 from telefonist.storage import audit, sessions
+from telefonist.storage.accounts import account_of
 from telefonist.storage.database import Database
 from telefonist.storage.schema import accounts, balances
 from telefonist.types import Account, AccountRole, Balance
@@ -108,12 +109,4 @@ def _users() -> Select[Any]:
 
 
 def _user(row: Row[Any]) -> User:
-    account = Account(
-        id=row.id,
-        email=row.email,
-        role=AccountRole(row.role),
-        disabled=row.disabled_at is not None,
-        metered=row.metered,
-        created_at=row.created_at,
-    )
-    return User(account, Balance(row.balance, row.held))
+    return User(account_of(row), Balance(row.balance, row.held))
