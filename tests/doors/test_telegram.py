@@ -1,15 +1,23 @@
 """Somebody writes to the bot in Telegram, and what comes back."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from telefonist.core import handoff_policy
+from telefonist.storage.telegram_chats import set_banned
+from telefonist.types import new_id
 from tests.core import people
 from tests.doors.conftest import Serve
 from tests.doors.telegram_service import Service, open_service
-from tests.fakes.openai_upstream import answer
+from tests.fakes.openai_upstream import answer, raw
+from tests.fakes.scripted_http import Exchange
+from tests.waiting import until
+
+OPERATOR_BUTTON = {"inline_keyboard": [[{"text": "Позвать человека", "callback_data": "operator"}]]}
 
 
 @pytest.fixture
@@ -49,3 +57,238 @@ async def test_the_operator_command_calls_a_person(service: Service) -> None:
     await anna.reads_text("Человека уже позвали")
     await anna.writes("/bot")
     await anna.reads_text("дальше отвечает бот")
+
+
+async def test_start_greets_in_the_users_language_with_a_button_that_calls_a_person(service: Service) -> None:
+    await service.operator()
+    john = service.telegram.person("John", language="en")
+    await john.writes("/start")
+    greeting = await john.reads_text("I am a bot")
+    query = await john.presses(greeting, "Talk to a person")
+    await john.reads_text("Transferring you to a person")
+    await service.telegram.wait_until(
+        lambda: service.telegram.queries[query] is not None, what="an answer to the press"
+    )
+
+
+async def test_an_offline_team_is_told_of_honestly_and_a_button_leads_back_to_the_bot(service: Service) -> None:
+    await service.operator(online=False)
+    anna = service.telegram.person("Анна")
+    await anna.writes("/operator")
+    told = await anna.reads_text("никого из операторов нет")
+    await anna.presses(told, "Продолжить с ботом")
+    await anna.reads_text("дальше отвечает бот")
+    await anna.writes("Сколько стоит?")
+    await anna.reads_text("Ответ бота")
+
+
+async def test_reset_lets_the_model_forget(service: Service) -> None:
+    anna = service.telegram.person("Анна")
+    await anna.writes("Меня зовут Анна")
+    await anna.reads(1)
+    await anna.writes("/reset")
+    await anna.reads(2)
+    await anna.writes("Как меня зовут?")
+    await anna.reads(3)
+    assert service.asked() == [("user", "Как меня зовут?")]
+
+
+async def test_another_model_can_be_chosen_by_its_button(service: Service) -> None:
+    anna = service.telegram.person("Анна")
+    await anna.writes("/model")
+    (offered,) = await anna.reads(1)
+    await anna.presses(offered, "gpt-3.5-turbo")
+    await anna.reads_text("Дальше отвечает модель gpt-3.5-turbo")
+    await anna.writes("Привет")
+    await anna.reads_text("Ответ бота")
+    assert service.upstream.requests[-1].json["model"] == "gpt-3.5-turbo"
+    await service.telegram.wait_until(lambda: "reply_markup" not in anna.screen[0], what="the buttons' going")
+
+
+async def test_a_model_that_is_not_there_is_not_chosen(service: Service) -> None:
+    anna = service.telegram.person("Анна")
+    await anna.writes("/model gpt-9")
+    await anna.reads_text("Модели gpt-9 нет")
+    await anna.writes("/nonsense")
+    await anna.reads_text("Такой команды нет")
+
+
+async def test_several_quick_messages_are_answered_together(service: Service) -> None:
+    anna = service.telegram.person("Анна")
+    first = asyncio.Event()
+
+    async def slow(exchange: Exchange) -> None:
+        await first.wait()
+        await answer("Первый ответ")(exchange)
+
+    service.upstream.script(slow)
+    await anna.writes("Привет")
+    await service.upstream.received(1)
+    for said in ("Нужен букет", "красный", "к пятнице"):
+        await anna.writes(said)
+
+    async def all_in() -> bool:
+        return bool(await service.exchange.value("SELECT tail = 4 FROM mailboxes WHERE side = 'in'"))
+
+    await until(all_in)
+    first.set()
+    await anna.reads_text("Ответ бота")
+    assert anna.texts == ["Первый ответ", "Ответ бота"]
+    asked = [content for role, content in service.asked() if role == "user"]
+    assert asked == ["Привет", "Нужен букет", "красный", "к пятнице"]
+
+
+async def test_an_update_that_comes_twice_is_answered_once(service: Service) -> None:
+    anna = service.telegram.person("Анна")
+    await anna.writes("Привет")
+    await anna.reads(1)
+    (update,) = [row["body"] for row in await service.exchange.rows("SELECT body FROM telegram_updates")]
+    await service.telegram.put_again(json.loads(update))
+    await anna.writes("И ещё раз")
+    await anna.reads(2)
+    assert len(service.upstream.requests) == 2
+
+
+async def test_what_does_not_show_the_secret_is_refused_and_stored_nowhere(service: Service) -> None:
+    update = {"update_id": 1, "message": {"message_id": 1, "chat": {"id": 5, "type": "private"}, "text": "x"}}
+    for headers in ({}, {"X-Telegram-Bot-Api-Secret-Token": "wrong"}):
+        refused = await service.exchange.client.post("/telegram/webhook", json=update, headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (403, "telegram_secret_refused")
+    assert await service.exchange.value("SELECT count(*) FROM telegram_updates") == 0
+
+
+async def test_a_photo_without_words_gets_a_kind_answer_once_for_an_album(service: Service) -> None:
+    anna = service.telegram.person("Анна")
+    for _ in range(3):
+        await anna.sends_photo(album="a1")
+    await anna.reads_text("понимаю только текст")
+    await anna.writes("Это мой заказ")
+    await anna.reads_text("Ответ бота")
+    assert len(anna.texts) == 2
+    assert [content for _, content in service.asked()] == ["[photo]", "[photo]", "[photo]", "Это мой заказ"]
+
+
+async def test_what_stands_below_a_file_is_answered(service: Service) -> None:
+    anna = service.telegram.person("Анна")
+    await anna.sends_document("счёт.pdf", caption="Что здесь написано?")
+    await anna.reads_text("Ответ бота")
+    assert service.asked() == [("user", "[document счёт.pdf] Что здесь написано?")]
+
+
+async def test_an_album_with_words_is_answered_once(service: Service) -> None:
+    anna = service.telegram.person("Анна")
+    await anna.sends_photo("Какой лучше?", album="a2")
+    await anna.sends_photo(album="a2")
+    await anna.reads_text("Ответ бота")
+    await anna.writes("ещё")
+    await service.telegram.wait_until(lambda: anna.texts.count("Ответ бота") == 2, what="the second answer")
+
+
+async def test_an_edited_message_is_read_anew(service: Service) -> None:
+    anna = service.telegram.person("Анна")
+    sent = await anna.writes("Меня зовут Аня")
+    await anna.reads(1)
+    await anna.edits(sent, "Меня зовут Анна")
+    await anna.writes("Как меня зовут?")
+    await anna.reads(2)
+    assert service.asked()[0] == ("user", "Меня зовут Анна")
+
+
+async def test_a_long_answer_comes_in_parts_and_in_order(service: Service) -> None:
+    words = [f"слово{number}" for number in range(1500)]
+    service.upstream.default = answer(" ".join(words))
+    anna = service.telegram.person("Анна")
+    await anna.writes("Расскажи")
+    await service.telegram.wait_until(lambda: "слово1499" in "".join(anna.texts), what="the end of the answer")
+    assert " ".join(anna.texts).split() == words
+
+
+async def test_telegram_is_given_the_time_that_it_asks_for(service: Service) -> None:
+    anna = service.telegram.person("Анна")
+    service.telegram.refuse("sendMessage", 429, "Too Many Requests: retry after 1", retry_after=1)
+    await anna.writes("Привет")
+    await anna.reads_text("Ответ бота")
+
+    async def recorded() -> bool:
+        attempts = await service.exchange.rows("SELECT status FROM delivery_attempts ORDER BY number")
+        return [row["status"] for row in attempts] == [429, 200]
+
+    await until(recorded)
+
+
+async def test_a_user_who_blocks_the_bot_is_left_alone_and_answered_when_they_come_back(service: Service) -> None:
+    anna = service.telegram.person("Анна")
+    await anna.writes("Привет")
+    await anna.reads(1)
+    service.telegram.chats[anna.id].blocked = True
+    await anna.writes("Кто здесь?")
+
+    async def given_up() -> bool:
+        return bool(await service.exchange.value("SELECT count(*) FROM deliveries WHERE state = 'gone'"))
+
+    await until(given_up)
+    await anna.blocks_the_bot(blocked=False)
+    await anna.writes("Я вернулась")
+    await anna.reads(2)
+
+
+async def test_a_banned_user_gets_no_answer(service: Service) -> None:
+    anna, boris = service.telegram.person("Анна"), service.telegram.person("Борис")
+    await anna.writes("Привет")
+    await anna.reads(1)
+    async with service.database.begin() as connection:
+        assert await set_banned(connection, anna.id, banned=True)
+    await anna.writes("Ещё")
+    await anna.presses({**anna.screen[0], "reply_markup": OPERATOR_BUTTON}, "человека")
+    await boris.writes("Привет")
+    await boris.reads(1)
+
+    async def all_seen() -> bool:
+        return not await service.exchange.value("SELECT count(*) FROM mailboxes WHERE head < tail")
+
+    await until(all_seen)
+    assert len(anna.texts) == 1
+
+
+async def test_in_a_group_only_those_who_mean_the_bot_are_answered(service: Service) -> None:
+    anna, group = service.telegram.person("Анна"), service.telegram.group("Друзья")
+    await anna.writes("Всем привет", into=group)
+    await anna.writes("@fake_bot, а ты как?", into=group)
+    said = await group.reads_text("Ответ бота")
+    await anna.writes("Спасибо", into=group, answering=said)
+    await service.telegram.wait_until(lambda: len(group.screen) == 2, what="the second answer")
+    assert [content for role, content in service.asked() if role == "user"] == ["@fake_bot, а ты как?", "Спасибо"]
+
+
+async def test_a_group_is_followed_to_its_new_id(service: Service) -> None:
+    anna, group = service.telegram.person("Анна"), service.telegram.group("Друзья")
+    await anna.writes("@fake_bot, привет", into=group)
+    await group.reads_text("Ответ бота")
+    grown = await group.becomes_supergroup(anna)
+    await anna.writes("@fake_bot, ты ещё здесь?", into=grown)
+    await grown.reads_text("Ответ бота")
+    assert await service.exchange.value("SELECT count(*) FROM telegram_chats") >= 1
+
+
+async def test_a_forged_press_does_nothing(service: Service) -> None:
+    anna, boris = service.telegram.person("Анна"), service.telegram.person("Борис")
+    await anna.writes("Привет")
+    (said,) = await anna.reads(1)
+    for data in ("rate:nonsense:1", f"rate:{new_id()}:7", f"rate:{new_id()}:1", "unknown", ""):
+        await anna.sends_data(said, data)
+    await boris.sends_data(said, "operator")
+    await anna.writes("Ещё")
+    await anna.reads(2)
+    assert anna.texts == ["Ответ бота", "Ответ бота"]
+
+
+async def test_the_token_is_in_no_log_line(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    anna = service.telegram.person("Анна")
+    service.telegram.script(raw(b""))
+    service.telegram.refuse("sendMessage", 500, "Internal Server Error", times=1)
+    await anna.writes("Привет")
+    await anna.reads_text("Ответ бота")
+    seen = capsys.readouterr()
+    stored = str(await service.exchange.rows("SELECT error, response FROM delivery_attempts"))
+    assert service.telegram.token not in seen.out + seen.err + stored
+    assert service.telegram.token.partition(":")[2] not in seen.out + seen.err + stored
