@@ -11,6 +11,18 @@ from cryptography.x509.oid import NameOID
 
 from telefonist.types import utc_now
 
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=True,
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 class PrivateCA:
     """``bundle`` is what clients are to trust; ``server`` is what a server for ``localhost`` listens with."""
@@ -18,7 +30,9 @@ class PrivateCA:
     def __init__(self, folder: Path) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Nobody's Root CA")])
-        authority = self._sign(self._name, self._key.public_key(), x509.BasicConstraints(ca=True, path_length=0))
+        authority = self._sign(
+            self._name, self._key.public_key(), x509.BasicConstraints(ca=True, path_length=0), _SIGNS_CERTIFICATES
+        )
         self.bundle = folder / "root-ca.pem"
         self.bundle.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
         self.server = self._context(folder / "server.pem")
@@ -36,8 +50,9 @@ class PrivateCA:
         return context
 
     def _sign(
-        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, extension: x509.ExtensionType
+        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, *extensions: x509.ExtensionType
     ) -> x509.Certificate:
+        """Sign a certificate that names both keys, without which Python from 3.13 on believes none."""
         builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -46,6 +61,9 @@ class PrivateCA:
             .serial_number(x509.random_serial_number())
             .not_valid_before(utc_now() - timedelta(days=1))
             .not_valid_after(utc_now() + timedelta(days=1))
-            .add_extension(extension, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=True)
         return builder.sign(self._key, hashes.SHA256())
