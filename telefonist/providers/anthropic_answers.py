@@ -23,7 +23,7 @@ _FINISH_REASONS: Mapping[str, str] = {
     "refusal": "content_filter",
 }
 
-_THOUGHTS = frozenset({"thinking", "redacted_thinking"})
+_THOUGHTS = ("thinking", "redacted_thinking")
 
 
 class AnthropicDialect:
@@ -40,9 +40,9 @@ class AnthropicDialect:
             "created": int(utc_now().timestamp()),
         }
         self._usage: dict[str, Any] = {}
-        self._blocks: dict[object, dict[str, Any]] = {}
+        self._blocks: dict[str, dict[str, Any]] = {}
         """The blocks that have begun, by their index, as far as they are there."""
-        self._calls: dict[object, int] = {}
+        self._calls: dict[str, int] = {}
         """Which of the calls a block is."""
 
     def whole(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -68,15 +68,16 @@ class AnthropicDialect:
         return turned if usage is None else {**turned, "usage": usage}
 
     def chunk(self, event: dict[str, Any]) -> dict[str, Any] | None:
+        index = str(event.get("index"))
         match event.get("type"):
             case "message_start":
                 return self._begin(event.get("message"))
             case "content_block_start":
-                return self._begin_block(event.get("index"), event.get("content_block"))
+                return self._begin_block(index, event.get("content_block"))
             case "content_block_delta":
-                return self._add(event.get("index"), event.get("delta"))
+                return self._add(index, event.get("delta"))
             case "content_block_stop":
-                return self._end_block(self._blocks.pop(event.get("index"), {}), event.get("index"))
+                return self._end_block(index, self._blocks.pop(index, {}))
             case "message_delta":
                 return self._end(event)
             case None:
@@ -90,7 +91,7 @@ class AnthropicDialect:
             self._count(message.get("usage"))
         return self._says({"role": "assistant", "content": ""})
 
-    def _begin_block(self, index: object, block: object) -> dict[str, Any] | None:
+    def _begin_block(self, index: str, block: object) -> dict[str, Any] | None:
         if not isinstance(block, dict):
             return None
         self._blocks[index] = dict(block)
@@ -100,14 +101,14 @@ class AnthropicDialect:
             return self._says({"tool_calls": [{"index": self._calls[index], **_call(block, "")}]})
         return self._says({"content": block["text"]}) if block.get("text") else None
 
-    def _add(self, index: object, delta: object) -> dict[str, Any] | None:
+    def _add(self, index: str, delta: object) -> dict[str, Any] | None:
         if not isinstance(delta, dict):
             return None
         block = self._blocks.setdefault(index, {})
         match delta.get("type"):
             case "text_delta":
                 return self._says({"content": delta.get("text")})
-            case "input_json_delta" if delta.get("partial_json"):
+            case "input_json_delta" if index in self._calls and delta.get("partial_json"):
                 block["written"] = True
                 return self._arguments(index, delta["partial_json"])
             case "thinking_delta":
@@ -117,7 +118,7 @@ class AnthropicDialect:
                 block["signature"] = delta.get("signature")
         return None
 
-    def _end_block(self, block: dict[str, Any], index: object) -> dict[str, Any] | None:
+    def _end_block(self, index: str, block: dict[str, Any]) -> dict[str, Any] | None:
         if block.get("type") in _THOUGHTS:
             return self._says({"thinking_blocks": [block]})
         if block.get("type") == "tool_use" and not block["written"]:
@@ -132,8 +133,8 @@ class AnthropicDialect:
         usage = _usage(self._usage)
         return chunk if usage is None else {**chunk, "usage": usage}
 
-    def _arguments(self, index: object, part: str) -> dict[str, Any]:
-        return self._says({"tool_calls": [{"index": self._calls.get(index, 0), "function": {"arguments": part}}]})
+    def _arguments(self, index: str, part: str) -> dict[str, Any]:
+        return self._says({"tool_calls": [{"index": self._calls[index], "function": {"arguments": part}}]})
 
     def _says(self, delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
         return {**self._envelope, "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}

@@ -88,7 +88,10 @@ def reject(provider: str, reason: str) -> NoReturn:
 
 def _output_config(provider: str, options: Json) -> dict[str, Any]:
     """Ask for an answer of a certain form, which is known by its schema only, and for a certain effort."""
-    said = dict(options.get("output_config") or {})
+    given = options.get("output_config") or {}
+    if not isinstance(given, Mapping):
+        reject(provider, "output_config must be an object")
+    said = dict(given)
     if effort := options.get("reasoning_effort"):
         said["effort"] = "low" if effort in ("none", "minimal") else effort
     wanted = options.get("response_format")
@@ -104,6 +107,8 @@ def _tools(provider: str, options: Json) -> dict[str, Any]:
     offered = options.get("tools")
     if not offered:
         return {}
+    if not isinstance(offered, list):
+        reject(provider, "tools must be a list")
     said: dict[str, Any] = {"tools": [_tool(provider, tool) for tool in offered]}
     choice = _choice(provider, options.get("tool_choice"))
     if options.get("parallel_tool_calls") is False and choice.get("type") != "none":
@@ -121,8 +126,10 @@ def _tool(provider: str, tool: object) -> Block:
     if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
         reject(provider, "a function without a name")
     taken = {name: function[name] for name in ("name", "description", "strict") if function.get(name)}
-    parameters = {"type": "object", **(function.get("parameters") or {})}
-    return {**taken, "input_schema": parameters, **_cached(tool)}
+    parameters = function.get("parameters") or {}
+    if not isinstance(parameters, Mapping):
+        reject(provider, "a function whose parameters are no JSON schema")
+    return {**taken, "input_schema": {"type": "object", **parameters}, **_cached(tool)}
 
 
 def _choice(provider: str, choice: object) -> dict[str, Any]:
@@ -213,7 +220,10 @@ def _thoughts(message: Json) -> list[Block]:
 
 
 def _calls(provider: str, message: Json) -> Iterator[Block]:
-    for call in message.get("tool_calls") or ():
+    calls = message.get("tool_calls") or ()
+    if not isinstance(calls, Sequence):
+        reject(provider, "tool_calls must be a list")
+    for call in calls:
         function = call.get("function") if isinstance(call, Mapping) else None
         if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
             reject(provider, "a tool call without the name of a function")

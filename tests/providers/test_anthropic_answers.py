@@ -138,6 +138,35 @@ async def test_parallel_calls_of_a_stream_are_merged_by_index(anthropic: FakeAnt
 
 
 @pytest.mark.parametrize("streamed", [False, True])
+async def test_what_anthropics_own_tools_are_asked_is_no_call_of_the_clients(
+    anthropic: FakeAnthropic, claude: Anthropic, streamed: bool
+) -> None:
+    search = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "Paris"}}
+    if streamed:
+        begun = {"type": "content_block_start", "index": 0, "content_block": {**search, "input": {}}}
+        asked = {"type": "input_json_delta", "partial_json": '{"query": "Paris"}'}
+        anthropic.script(
+            events(
+                started(),
+                begun,
+                {"type": "content_block_delta", "index": 0, "delta": asked},
+                {"type": "content_block_stop", "index": 0},
+                words("Sunny.", 1),
+                ended(),
+                {"type": "message_stop"},
+            )
+        )
+        deltas = await stream(claude, ask())
+        assert text_of(deltas) == written_in(deltas) == "Sunny."
+        assert not any("tool_calls" in delta.chunk["choices"][0]["delta"] for delta in deltas)
+    else:
+        body = {**started()["message"], "content": [search, {"type": "text", "text": "Sunny."}]}
+        anthropic.script(reply(orjson.dumps(body)))
+        got = await claude.complete(ask())
+        assert got.body["choices"][0]["message"] == {"role": "assistant", "content": "Sunny."}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
 async def test_thoughts_are_reasoning_and_can_be_sent_back_with_their_signature(
     anthropic: FakeAnthropic, claude: Anthropic, streamed: bool
 ) -> None:
@@ -171,6 +200,21 @@ async def test_what_is_invented_later_is_passed_over(anthropic: FakeAnthropic, c
         )
     )
     assert text_of(await stream(claude, ask())) == "Hi there"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"type": "content_block_start", "index": [], "content_block": {"type": []}},
+        {"type": "content_block_delta", "index": {}, "delta": {"type": []}},
+        {"type": "content_block_stop", "index": []},
+    ],
+)
+async def test_an_event_with_odd_values_is_no_mistake_of_ours(
+    anthropic: FakeAnthropic, claude: Anthropic, odd: dict[str, Any]
+) -> None:
+    anthropic.script(events(started(), odd, words("Hi"), ended(), {"type": "message_stop"}))
+    assert text_of(await stream(claude, ask())) == "Hi"
 
 
 async def test_the_last_event_ends_an_answer_whose_connection_stays_open(

@@ -231,7 +231,10 @@ async def test_pictures_and_files_come_by_address_or_with_the_message(
         ((), {"response_format": {"type": "json_object"}}, "response_format"),
         ((), {"tools": [{"type": "custom", "custom": {"name": "c"}}]}, "type custom"),
         ((), {"tools": [{"type": "function"}]}, "a function without a name"),
+        ((), {"tools": 5}, "tools must be a list"),
+        ((), {"tools": [{"type": "function", "function": {"name": "f", "parameters": 5}}]}, "no JSON schema"),
         ((), {"tools": [WEATHER], "tool_choice": "perhaps"}, "tool_choice"),
+        ((), {"output_config": "high"}, "output_config must be an object"),
         (({"role": "function", "name": "f", "content": "x"},), {}, "role 'function'"),
         (({"role": "user", "content": [{"type": "input_audio"}]},), {}, "takes no input_audio"),
         (({"role": "user", "content": ["text"]},), {}, "not an object"),
@@ -241,6 +244,7 @@ async def test_pictures_and_files_come_by_address_or_with_the_message(
             {},
             "from the user only",
         ),
+        ((USER, {"role": "assistant", "tool_calls": 5}), {}, "tool_calls must be a list"),
         ((USER, {"role": "assistant", "tool_calls": [{"id": "c"}]}), {}, "without the name of a function"),
         (
             (USER, {"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "[]"}}]}),
