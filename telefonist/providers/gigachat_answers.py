@@ -106,10 +106,14 @@ def embeddings(request: EmbeddingRequest, body: dict[str, Any]) -> dict[str, Any
 
 
 def _vector(item: dict[str, Any], *, packed: bool) -> object:
+    """Give a vector in the form that is wanted; None for what is none, as whoever reads the answer will say."""
     vector = item.get("embedding")
     if not packed or not isinstance(vector, list):
         return vector
-    return base64.b64encode(array.array("f", vector).tobytes()).decode()
+    try:
+        return base64.b64encode(array.array("f", vector).tobytes()).decode()
+    except (TypeError, OverflowError):
+        return None
 
 
 def _usage(usage: dict[str, Any]) -> dict[str, Any]:

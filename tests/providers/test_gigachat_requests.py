@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from telefonist.errors import ProviderRejectedRequest
+from telefonist.errors import ProviderProtocolError, ProviderRejectedRequest
 from telefonist.providers.gigachat import GigaChat
 from telefonist.providers.gigachat_calls import make_id, state_in
 from telefonist.types import ChatRequest, EmbeddingRequest
 from tests.fakes.gigachat import STATE, FakeGigaChat, embeddings
+from tests.fakes.scripted_http import reply
 from tests.providers.asking import ask, stream
 from tests.providers.conftest import MakeGigaChat
 
@@ -326,6 +327,13 @@ async def test_vectors_come_in_base64_for_whoever_asks(gigachat: FakeGigaChat, g
     gigachat.api.default = embeddings()
     made = await giga.embed(EmbeddingRequest("Embeddings", "раз", {"encoding_format": "base64"}))
     assert made.body["data"][0]["embedding"] == "AACAPwAAAD8AAIC+AAAAAA=="
+
+
+@pytest.mark.parametrize("vector", [b'["x"]', b"[null]", b"[1" + b"0" * 400 + b"]", b"7"])
+async def test_what_is_no_vector_is_not_put_into_base64(gigachat: FakeGigaChat, giga: GigaChat, vector: bytes) -> None:
+    gigachat.api.default = reply(b'{"data": [{"embedding": %b, "index": 0}]}' % vector)
+    with pytest.raises(ProviderProtocolError):
+        await giga.embed(EmbeddingRequest("Embeddings", "раз", {"encoding_format": "base64"}))
 
 
 @pytest.mark.parametrize(
