@@ -361,6 +361,7 @@ def _handoffs(settings: Settings, database: Database, memory: Memory) -> Handoff
         wait=wanted.wait,
         capacity=wanted.capacity,
         hours=wanted.working_hours,
+        tool=wanted.tool,
     )
     voices = Voices({**callback_voices(), TELEGRAM: TelegramVoice()})
     staff = Operators(database)

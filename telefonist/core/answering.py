@@ -11,6 +11,7 @@ from telefonist.core.conversations import message_tokens, prompt
 from telefonist.core.generation import Answer, Generator
 from telefonist.core.handoff import Handoffs
 from telefonist.core.handoff_policy import Move
+from telefonist.core.handoff_tool import TOOL, called_for
 from telefonist.core.mailbox import AtHand, Worker, insist
 from telefonist.core.metering import Meter, Metering
 from telefonist.core.token_counting import counted_usage, estimate_prompt
@@ -44,6 +45,10 @@ log = get_logger(__name__)
 
 REMEMBERED_CANCELLATIONS = 100
 """Notices kept, to tell a cancelled task from a stopping worker and one just being loaded from one that may begin."""
+
+
+Calls = tuple[HandoffReason, str]
+"""Why a person is called, and in which words."""
 
 
 class Answerer:
@@ -137,11 +142,12 @@ class Answerer:
                 return _nothing(turn)
         if _is_merged(turn):
             return _nothing(turn)
-        outcome, error = await self._generate(turn)
-        if isinstance(error, ProviderError) and await insist(self._handoffs.staffed):
-            await insist(self._call, turn, HandoffReason.BOT_FAILED, error.code)
-            return replace(_nothing(turn), settlement=outcome.settlement)
-        return outcome
+        outcome, calls = await self._generate(turn)
+        if calls is None:
+            return outcome
+        reason, detail = calls
+        await insist(self._call, turn, reason, detail)
+        return replace(_nothing(turn), settlement=outcome.settlement)
 
     async def _reachable(self, turn: Turn) -> bool:
         """Say whether people may be called from here: where there are no operators, programs just get an answer."""
@@ -153,21 +159,31 @@ class Answerer:
             language = language_of(turn.history[-1].content)
             await desk.request(turn.lease.conversation_id, reason, score=score, detail=detail, language=language)
 
-    async def _generate(self, turn: Turn) -> tuple[TurnOutcome, TelefonistError | None]:
-        """Ask the model; gives the outcome, and the error where there is no answer."""
+    async def _generate(self, turn: Turn) -> tuple[TurnOutcome, Calls | None]:
+        """Ask the model; gives the outcome, and why a person is called in its place, if one is."""
         key = str(turn.task_id)
         self._generating[key] = _current_task()
         meter: Meter | None = None
+        staffed = False
         try:
+            staffed = await insist(self._handoffs.staffed)
+            tools = (TOOL,) if staffed and self._handoffs.rules.tool else ()
+            offered = {"tools": tools} if tools else {}
             messages = prompt(self._prompts.get(scheme_of(turn.callback_url), self._system_prompt), turn.history)
-            meter = await self._open(turn, messages)
-            answer = await self._generator.complete(turn.model, messages)
+            meter = await self._open(turn, messages, offered)
+            answer = await self._generator.complete(turn.model, messages, tools=tools)
             usage = answer.completion.usage
             if usage.estimated:
-                usage = await counted_usage(answer.model.upstream, messages, {}, answer.completion.written)
+                usage = await counted_usage(answer.model.upstream, messages, offered, answer.completion.written)
+            reason = called_for(answer.completion.body) if tools else None
+            if reason is not None:
+                paid = meter.settlement(GenerationState.SUCCEEDED, answer.model.name, usage)
+                return replace(_nothing(turn), settlement=paid), (HandoffReason.TOOL, reason)
             return await self._succeeded(turn, answer, usage, meter), None
         except TelefonistError as error:
-            return self._failed(turn, error, _unpaid(meter, GenerationState.FAILED, error.code)), error
+            failed = self._failed(turn, error, _unpaid(meter, GenerationState.FAILED, error.code))
+            hopeless = staffed and isinstance(error, ProviderError)
+            return failed, (HandoffReason.BOT_FAILED, error.code) if hopeless else None
         except asyncio.CancelledError:
             settlement = _unpaid(meter, GenerationState.CANCELLED)
             if key in self._cancelled and _current_task().uncancel() == 0:
@@ -183,12 +199,12 @@ class Answerer:
             if self._generating.get(key) is _current_task():
                 del self._generating[key]
 
-    async def _open(self, turn: Turn, messages: Sequence[Json]) -> Meter:
+    async def _open(self, turn: Turn, messages: Sequence[Json], options: Json) -> Meter:
         metered = turn.account_id not in (None, TELEGRAM_ACCOUNT)
         caller = Caller(turn.account_id, address="", metered=metered, key_id=turn.key_id)
         model = self._generator.catalog.known(turn.model)
         door = Door.TELEGRAM if scheme_of(turn.callback_url) == TELEGRAM else Door.WEBHOOK
-        return await insist(self._metering.open, caller, model, door, prompt_tokens=estimate_prompt(messages, {}))
+        return await insist(self._metering.open, caller, model, door, prompt_tokens=estimate_prompt(messages, options))
 
     async def _succeeded(self, turn: Turn, answer: Answer, usage: Usage, meter: Meter) -> TurnOutcome:
         text = answer.completion.text.replace("\x00", "")

@@ -4,13 +4,13 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from telefonist.core.catalog import Catalog, prompt_budget
 from telefonist.core.conversations import fit
 from telefonist.core.provider_health import ProviderHealth
-from telefonist.errors import ProviderError
+from telefonist.errors import ProviderError, ProviderRejectedRequest
 from telefonist.logs import get_logger
 from telefonist.providers.base import Provider
 from telefonist.types import ChatRequest, Completion, Delta, EmbeddingRequest, Embeddings, Json, Model
@@ -93,20 +93,38 @@ class Generator:
     providers: Mapping[str, Provider]
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     health: ProviderHealth = field(default_factory=ProviderHealth)
+    without_tools: set[str] = field(default_factory=set)
+    """Models that answered only when they were offered none."""
 
     async def complete(
-        self, model_name: str, messages: Sequence[Json], options: Json | None = None, *, shorten: bool = True
+        self,
+        model_name: str,
+        messages: Sequence[Json],
+        options: Json | None = None,
+        *,
+        shorten: bool = True,
+        tools: Sequence[Json] = (),
     ) -> Answer:
         """Get a whole answer; raises the asked model's ProviderError when every one failed.
 
         Models that have been failing (see ``ProviderHealth``) are asked last, and once. Only what is safe to repeat is
         repeated: no connection, 429, 5xx. A Retry-After longer than we are ready to wait sends us to the fallback at
-        once. With ``shorten`` a fallback gets as much of the prompt as its window holds.
+        once. With ``shorten`` a fallback gets as much of the prompt as its window holds. ``tools`` are ours, not the
+        caller's: a model that refuses them is asked without, and from then on always.
         """
 
         async def ask(provider: Provider, model: Model) -> Completion:
             fitting = fit(messages, prompt_budget(model)) if shorten and model.name != model_name else messages
-            return await provider.complete(ChatRequest(model.upstream, fitting, options or {}, model.max_output))
+            plain = ChatRequest(model.upstream, fitting, options or {}, model.max_output)
+            if not tools or model.name in self.without_tools:
+                return await provider.complete(plain)
+            try:
+                return await provider.complete(replace(plain, options={**plain.options, "tools": list(tools)}))
+            except ProviderRejectedRequest:
+                completion = await provider.complete(plain)
+                log.info("model_without_tools", model=model.name)
+                self.without_tools.add(model.name)
+                return completion
 
         completion, model = await self._ask(model_name, ask)
         return Answer(completion, model)

@@ -34,6 +34,8 @@ class HandoffRules:
     capacity: int = 5
     """Conversations that a new operator is given at once."""
     hours: WorkingHours = ALWAYS
+    tool: bool = True
+    """Whether models are offered the tool by which they call a person themselves."""
 
 
 class Move(StrEnum):

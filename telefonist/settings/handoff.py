@@ -42,6 +42,9 @@ class HandoffSettings(Table):
         str, Setting("an IANA time zone such as Europe/Moscow", "Europe/Moscow", "TELEFONIST_HANDOFF_TIME_ZONE")
     ] = "UTC"
 
+    tool: Annotated[bool, Setting("true or false", False, "TELEFONIST_HANDOFF_TOOL")] = True
+    """Whether models are offered the tool by which they call a person themselves."""
+
     @property
     def working_hours(self) -> WorkingHours:
         """When operators work, by the clock of their time zone."""

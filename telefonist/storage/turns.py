@@ -33,10 +33,11 @@ MESSAGE_OVERHEAD = 5
 
 LOAD = """
 SELECT t.id, t.conversation_id, t.turn, t.account_id, t.key_id, t.state, t.callback_url, t.model, t.metadata,
-    c.external_id, s.owner, s.epoch AS dialog_epoch, s.offer_pending, h.roles, h.contents
+    c.external_id, s.owner, i.dialog_epoch, s.offer_pending, h.roles, h.contents
 FROM unnest($1::uuid[], $2::bigint[]) AS w (conversation_id, turn)
 JOIN tasks t ON t.conversation_id = w.conversation_id AND t.turn = w.turn
 JOIN conversations c ON c.id = w.conversation_id
+JOIN mailboxes i ON i.conversation_id = w.conversation_id AND i.side = 'in'
 LEFT JOIN dialogs s ON s.conversation_id = w.conversation_id
 LEFT JOIN unnest($3::text[], $4::int[]) AS b (model, budget) ON b.model = t.model
 CROSS JOIN LATERAL (
@@ -177,7 +178,7 @@ def _turn(lease: Lease, row: asyncpg.Record | None) -> Turn | None:
             for role, content in zip(row["roles"] or (), row["contents"] or (), strict=True)
         ),
         owner=Owner(row["owner"] or Owner.BOT),
-        dialog_epoch=row["dialog_epoch"] or 0,
+        dialog_epoch=row["dialog_epoch"],
         offered=bool(row["offer_pending"]),
     )
 

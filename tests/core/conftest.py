@@ -49,6 +49,7 @@ from telefonist.types import (
     Delta,
     EmbeddingRequest,
     Embeddings,
+    Json,
     Model,
     NewTask,
     Side,
@@ -71,6 +72,8 @@ class ScriptedModel:
         self.requests: list[ChatRequest] = []
         self.answer: Callable[[ChatRequest], Awaitable[str]] = self._echo
         self.cancelled = 0
+        self.body: Json = {}
+        """What its answers look like in OpenAI's shape, for those who read more than the text."""
 
     async def complete(self, request: ChatRequest) -> Completion:
         self.requests.append(request)
@@ -79,7 +82,7 @@ class ScriptedModel:
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
-        return Completion(text, request.model, "stop", Usage(10, 5), {}, text)
+        return Completion(text, request.model, "stop", Usage(10, 5), self.body, text)
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Delta], None]:
         done = await self.complete(request)

@@ -13,6 +13,7 @@ from telefonist.storage.schema import operators
 from telefonist.types import Dialog, Handoff, HandoffEnd, HandoffReason, Operator, new_id
 from tests.core.conftest import Office
 from tests.fakes.receiver import Received, Receiver
+from tests.waiting import until
 
 
 async def hire(
@@ -117,6 +118,11 @@ class Desk:
     async def value(self, statement: str, **values: Any) -> Any:
         async with self._office.database.begin() as connection:
             return await connection.scalar(text(statement), values)
+
+    async def settled(self) -> str:
+        """Wait until a generation has ended; say how."""
+        state: str = await until(lambda: self.value("SELECT state FROM generations WHERE state <> 'running'"))
+        return state
 
     async def do(self, statement: str, **values: Any) -> None:
         async with self._office.database.begin() as connection:

@@ -8,7 +8,7 @@ import pytest
 from telefonist.core import handoff_desk, handoff_policy
 from telefonist.core.handoff import dialog_topic
 from telefonist.core.handoff_policy import HandoffRules
-from telefonist.errors import NotFound, ProviderFailed
+from telefonist.errors import NotFound, ProviderFailed, ProviderRejectedRequest
 from telefonist.memory.base import Event
 from telefonist.types import ChatRequest, HandoffEnd, HandoffReason, Owner, TaskState, WorkingHours, new_id
 from tests.core.conftest import Office, ScriptedModel, open_office
@@ -287,7 +287,60 @@ async def test_when_every_model_failed_a_person_is_called_if_there_are_any(offic
         await office.ask("Привет", receiver.url)
         assert told(await receiver.wait_for(1)) == [("bot", CALLED)]
         assert await desk.value("SELECT reason FROM handoffs") == HandoffReason.BOT_FAILED
-        assert await desk.value("SELECT state FROM generations") == "failed"
+        assert await desk.settled() == "failed"
+
+
+def tool_call(arguments: object) -> dict[str, object]:
+    function = {"name": "transfer_to_operator", "arguments": arguments}
+    return {"choices": [{"message": {"content": None, "tool_calls": [{"id": "1", "function": function}]}}]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "detail"),
+    [
+        ('{"reason": "wants a refund"}', "wants a refund"),
+        ({"reason": "wants a refund"}, "wants a refund"),
+        ("{}", ""),
+        ("not json", ""),
+        ('"a text"', ""),
+        (None, ""),
+    ],
+)
+async def test_a_model_calls_a_person_by_its_tool(office: Office, arguments: object, detail: str) -> None:
+    await hire(office.database)
+    office.model.body = tool_call(arguments)
+    desk = Desk(office)
+    async with Receiver() as receiver:
+        await office.ask("Верните деньги", receiver.url)
+        assert told(await receiver.wait_for(1)) == [("bot", CALLED)]
+        assert office.model.requests[0].options["tools"][0]["function"]["name"] == "transfer_to_operator"
+        assert await desk.value("SELECT reason FROM handoffs") == HandoffReason.TOOL
+        assert await desk.value("SELECT detail FROM handoffs") == detail
+        assert await desk.settled() == "succeeded"
+
+
+async def test_models_are_offered_no_tool_where_there_are_no_operators(office: Office) -> None:
+    office.model.body = tool_call("{}")
+    async with Receiver() as receiver:
+        await office.ask("hello", receiver.url)
+        assert told(await receiver.wait_for(1)) == [("bot", "re: hello")]
+        assert office.model.requests[0].options == {}
+
+
+async def test_a_model_that_refuses_tools_is_asked_without_them_from_then_on(office: Office) -> None:
+    await hire(office.database)
+
+    async def plain_only(request: ChatRequest) -> str:
+        if "tools" in request.options:
+            raise ProviderRejectedRequest("scripted", status=400, reason="tools are not supported")
+        return "plain"
+
+    office.model.answer = plain_only
+    async with Receiver() as receiver:
+        for text in ("one", "two"):
+            await office.ask(text, receiver.url)
+        assert told(await receiver.wait_for(2)) == [("bot", "plain")] * 2
+        assert ["tools" in request.options for request in office.model.requests] == [True, False, False]
 
 
 async def test_an_answer_that_is_no_help_comes_with_the_offer_of_a_person_and_a_yes_accepts_it(office: Office) -> None:
