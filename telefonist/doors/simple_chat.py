@@ -142,7 +142,7 @@ def router(doors: ChatDoors) -> APIRouter:
     @routes.post(
         "/chatgpt/",
         response_model=Conversation,
-        responses=_responses("gpt-3.5-turbo", Unavailable("chatgpt_not_configured", known="demo")),
+        responses=_responses("gpt-3.5-turbo", doors.system_prompt, Unavailable("chatgpt_not_configured", known="demo")),
         openapi_extra=_request("gpt-3.5-turbo", doors.system_prompt),
         summary="Ask a model, of any provider but GigaChat",
     )
@@ -153,7 +153,7 @@ def router(doors: ChatDoors) -> APIRouter:
     @routes.post(
         "/gigachat/",
         response_model=Conversation,
-        responses=_responses("GigaChat:latest", Unavailable("gigachat_not_configured")),
+        responses=_responses("GigaChat:latest", doors.system_prompt, Unavailable("gigachat_not_configured")),
         openapi_extra=_request("GigaChat:latest", doors.system_prompt),
         summary="Ask a model of GigaChat",
     )
@@ -176,8 +176,10 @@ def _request(model: str, system_prompt: str) -> dict[str, Any]:
     }
 
 
-def _responses(model: str, missing: TelefonistError) -> dict[int | str, dict[str, Any]]:
+def _responses(model: str, system_prompt: str, missing: TelefonistError) -> dict[int | str, dict[str, Any]]:
     said = [{"role": "user", "content": "Привет!"}, {"role": "assistant", "content": "Привет! Чем я могу тебе помочь?"}]
+    if system_prompt:
+        said.insert(0, {"role": "system", "content": system_prompt})
     return {
         200: {
             "description": "The conversation with the answer at its end",

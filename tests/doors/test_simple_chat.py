@@ -84,6 +84,12 @@ async def test_the_system_prompt_is_a_setting(serve: Serve, dsn: str, tmp_path: 
         assert got["messages"][0] == {"role": "system", "content": "Кратко."}
 
 
+@pytest.mark.parametrize("path", ["/chatgpt/", "/gigachat/"])
+async def test_the_documents_example_begins_as_an_answer_does(exchange: Exchange, path: str) -> None:
+    described = (await exchange.client.get("/openapi.json")).json()["paths"][path]["post"]["responses"]["200"]
+    assert described["content"]["application/json"]["example"]["messages"] == [SYSTEM, QUESTION, ANSWER]
+
+
 async def test_an_empty_system_prompt_puts_nothing_before(serve: Serve, dsn: str, tmp_path: Path) -> None:
     nothing = '[doors.chat]\nsystem_prompt = ""'
     async with (
