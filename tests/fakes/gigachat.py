@@ -46,6 +46,7 @@ CHAT_FIELDS = frozenset(
         "reasoning_effort",
         "repetition_penalty",
         "response_format",
+        "stop",
         "storage",
         "stream",
         "temperature",

@@ -76,7 +76,7 @@ async def test_fields_of_gigachats_own_arrive_untouched(gigachat: FakeGigaChat, 
         "profanity_check": True,
         "flags": ["preprocess"],
     }
-    usual: dict[str, Any] = {"temperature": 0.7, "top_p": 0.5, "max_tokens": 10}
+    usual: dict[str, Any] = {"temperature": 0.7, "top_p": 0.5, "max_tokens": 10, "stop": ["\n"]}
     body = await sent(gigachat, giga, ask(**own, **usual))
     assert {name: body[name] for name in (*own, *usual)} == {**own, **usual}
 
