@@ -37,7 +37,9 @@ from telefonist.core.tasks import WebhookTasks
 from telefonist.core.telegram_commands import Commands
 from telefonist.core.telegram_dialogs import TelegramDialogs
 from telefonist.core.telegram_polling import Poller
+from telefonist.core.telegram_presence import TelegramPresence
 from telefonist.core.voices import TELEGRAM, Voices, callback_voices
+from telefonist.core.watched import Presence
 from telefonist.core.webhook_secrets import WebhookSecrets
 from telefonist.errors import ConfigurationError, Unavailable
 from telefonist.logs import get_logger
@@ -186,6 +188,7 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
                 handoffs.summarise = ModelSummaries(generator, metering)
             if kind != "web":
                 routes: dict[str, Route] = {}
+                presences: dict[str, Presence] = {}
                 channel = await stack.enter_async_context(_callback_channel(settings, guard))
                 await secrets.live(None)  # made at the first start; a changed TELEFONIST_SECRET is told at every other
                 worker = Worker(processes, Mailboxes(database))
@@ -194,7 +197,8 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
                     telegram = _employ_telegram(worker, settings, database, catalog, handoffs, updates, bot)
                     stack.push_async_callback(telegram.close, LEFT_GRACE)
                     routes[TELEGRAM] = _telegram_route(updates, bot)
-                _employ(worker, settings, database, generator, metering, channel, secrets, handoffs, routes)
+                    presences[TELEGRAM] = TelegramPresence(bot)
+                _employ(worker, settings, database, generator, metering, channel, secrets, handoffs, routes, presences)
         prompt = settings.system_prompt_for(settings.doors.webhook)
         intake = Intake(database)
         tasks = WebhookTasks(
@@ -289,11 +293,14 @@ def _employ(
     secrets: WebhookSecrets,
     handoffs: Handoffs,
     routes: Mapping[str, Route],
+    presences: Mapping[str, Presence],
 ) -> None:
     prompt = settings.system_prompt_for(settings.doors.webhook)
     reserved = max(message_tokens(each) if each else 0 for each in (prompt, settings.telegram_prompt))
     turns = Turns(database, {model.name: prompt_budget(model) - reserved for model in generator.catalog.models})
-    answerer = Answerer(worker, turns, generator, metering, prompt, handoffs, {TELEGRAM: settings.telegram_prompt})
+    answerer = Answerer(
+        worker, turns, generator, metering, prompt, handoffs, {TELEGRAM: settings.telegram_prompt}, presences
+    )
     delivery = settings.delivery
     schedule = RetrySchedule(
         delivery.retry_schedule, delivery.jitter, delivery.retry_after_cap, hold_back=delivery.hold_back

@@ -16,6 +16,7 @@ from telefonist.core.mailbox import AtHand, Worker, insist
 from telefonist.core.metering import Meter, Metering
 from telefonist.core.token_counting import counted_usage, estimate_prompt
 from telefonist.core.voices import TELEGRAM, scheme_of
+from telefonist.core.watched import Asker, Presence
 from telefonist.errors import LeaseLost, ProviderError, TelefonistError
 from telefonist.logs import get_logger, message_text
 from telefonist.storage.turns import Turns
@@ -63,8 +64,9 @@ class Answerer:
         system_prompt: str,
         handoffs: Handoffs,
         prompts: Mapping[str, str] | None = None,
+        presences: Mapping[str, Presence] | None = None,
     ) -> None:
-        """``prompts`` has those of destinations, by scheme, that are not ``system_prompt``."""
+        """By the scheme of destinations: ``prompts`` in place of ``system_prompt``, and who shows the writing."""
         self._worker = worker
         self._turns = turns
         self._generator = generator
@@ -72,6 +74,7 @@ class Answerer:
         self._system_prompt = system_prompt
         self._handoffs = handoffs
         self._prompts = dict(prompts or {})
+        self._asker = Asker(generator, presences or {})
         self._generating: dict[str, asyncio.Task[Any]] = {}
         self._cancelled: deque[str] = deque(maxlen=REMEMBERED_CANCELLATIONS)
 
@@ -171,7 +174,7 @@ class Answerer:
             offered = {"tools": tools} if tools else {}
             messages = prompt(self._prompts.get(scheme_of(turn.callback_url), self._system_prompt), turn.history)
             meter = await self._open(turn, messages, offered)
-            answer = await self._generator.complete(turn.model, messages, tools=tools)
+            answer = await self._asker.ask(turn, messages, tools)
             usage = answer.completion.usage
             if usage.estimated:
                 usage = await counted_usage(answer.model.upstream, messages, offered, answer.completion.written)

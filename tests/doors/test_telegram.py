@@ -13,7 +13,7 @@ from telefonist.types import new_id
 from tests.core import people
 from tests.doors.conftest import Serve
 from tests.doors.telegram_service import Service, open_service
-from tests.fakes.openai_upstream import answer, raw
+from tests.fakes.openai_upstream import answer, events, raw
 from tests.fakes.scripted_http import Exchange
 from tests.waiting import until
 
@@ -292,3 +292,85 @@ async def test_the_token_is_in_no_log_line(service: Service, capsys: pytest.Capt
     stored = str(await service.exchange.rows("SELECT error, response FROM delivery_attempts"))
     assert service.telegram.token not in seen.out + seen.err + stored
     assert service.telegram.token.partition(":")[2] not in seen.out + seen.err + stored
+
+
+async def test_while_the_model_writes_the_chat_shows_it(service: Service) -> None:
+    service.upstream.default = answer(" ".join(["слово"] * 8), pause=0.3)
+    anna = service.telegram.person("Анна")
+    await anna.writes("Расскажи")
+    (said,) = await anna.reads(1)
+    chat = service.telegram.chats[anna.id]
+    assert chat.actions == ["typing"]
+    assert chat.drafts
+    assert all(said["text"].startswith(draft["text"]) for draft in chat.drafts)
+    assert {draft["draft_id"] for draft in chat.drafts} == {1}
+
+
+async def test_a_preview_that_telegram_does_not_take_costs_no_answer(service: Service) -> None:
+    service.telegram.refuse("sendChatAction", 403, "Forbidden")
+    service.telegram.refuse("sendMessageDraft", 400, "Bad Request: TEXTDRAFT_PEER_INVALID")
+    anna = service.telegram.person("Анна")
+    await anna.writes("Расскажи")
+    await anna.reads_text("Ответ бота")
+
+
+async def test_an_answer_that_breaks_off_is_asked_for_anew(service: Service) -> None:
+    service.upstream.script(events({"choices": [{"index": 0, "delta": {"content": "Нача"}}]}, ending="cut"))
+    anna = service.telegram.person("Анна")
+    await anna.writes("Расскажи")
+    (said,) = await anna.reads(1)
+    assert said["text"] == "Ответ бота"
+
+
+async def test_the_bot_has_a_system_prompt_of_its_own(serve: Serve, dsn: str, tmp_path: Path) -> None:
+    async with open_service(serve, dsn, tmp_path, TELEFONIST_TELEGRAM_SYSTEM_PROMPT="Ты флорист.") as service:
+        anna = service.telegram.person("Анна")
+        await anna.writes("Что посоветуете к юбилею?")
+        await anna.reads(1)
+        assert service.asked()[0] == ("system", "Ты флорист.")
+
+
+async def test_a_model_that_calls_a_person_itself_does_so_while_it_is_watched(service: Service) -> None:
+    await service.operator()
+    call = {"id": "1", "type": "function"}
+    call["function"] = {"name": "transfer_to_operator", "arguments": '{"reason": "возврат"}'}  # type: ignore[assignment]
+    service.upstream.script(answer(None, tool_calls=[call]))
+    anna = service.telegram.person("Анна")
+    await anna.writes("Верните деньги за букет")
+    await anna.reads_text("Переключаю на человека")
+    assert len(anna.texts) == 1
+    assert await service.exchange.value("SELECT reason FROM handoffs") == "tool"
+
+
+async def test_the_whole_story_from_the_bot_to_a_person_and_back(service: Service) -> None:
+    operator = await service.operator()
+    anna = service.telegram.person("Анна")
+    await anna.writes("Где мой заказ?")
+    await anna.reads(1)
+    await anna.writes("Позовите оператора")
+    await anna.reads_text("Переключаю на человека")
+    conversation = await service.exchange.value("SELECT conversation_id FROM telegram_chats")
+    handoffs = service.exchange.house.handoffs
+    async with handoffs.desk() as desk:
+        assert await desk.take(conversation, operator)
+    await anna.reads_text("подключился оператор")
+    await anna.writes("Заказ 17")
+
+    async def left_to_the_operator() -> bool:
+        return bool(await service.exchange.value("SELECT count(*) FROM tasks WHERE state = 'waiting_for_operator'"))
+
+    await until(left_to_the_operator)
+    async with handoffs.desk() as desk:
+        assert await desk.reply(conversation, operator, "Уже *в пути*, Анна!")
+    await anna.reads_text("Уже *в пути*, Анна!")
+    async with handoffs.desk() as desk:
+        assert await desk.close(conversation, operator)
+    rated = await anna.reads_text("Оператор завершил разговор")
+    await anna.presses(rated, "Помогли")
+    await anna.reads_text("Спасибо за оценку")
+    assert await service.exchange.value("SELECT rating FROM handoffs") == 1
+    await anna.presses(rated, "Не помогли")
+    await anna.writes("Спасибо! А открытки у вас есть?")
+    await service.telegram.wait_until(lambda: anna.texts.count("Ответ бота") == 2, what="the bot's coming back")
+    assert await service.exchange.value("SELECT rating FROM handoffs") == 1
+    assert ("assistant", "Уже *в пути*, Анна!") in service.asked()
