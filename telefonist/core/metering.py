@@ -121,11 +121,14 @@ class Metering:
         choices: int = 1,
         expected_output: int | None = None,
         streamed: bool = False,
+        patient: bool = False,
     ) -> Meter:
         """Set aside what the generation will probably cost; raises InsufficientCredits, and Unavailable.
 
         A free model and an account that is not metered need nothing set aside: of them a generation is written down
-        when it has ended.
+        when it has ended. Who is ``patient`` waits for a database that goes away meanwhile, and the hold is taken once:
+        trying again from outside would be another generation, for which the last credits may not be enough while the
+        first one's hold is still there.
         """
         price = await self._prices.of(model)
         hold = 0
@@ -145,7 +148,7 @@ class Metering:
             started_at=utc_now(),
         )
         if hold:
-            _check(await self._take(generation), hold)
+            _check(await self._take(generation, patient=patient), hold)
         return Meter(self, generation)
 
     async def look_for_forgotten(self) -> None:
@@ -159,12 +162,14 @@ class Metering:
             log.warning("forgotten_holds_given_back", count=len(forgotten))
             await self._holds.release(list(forgotten))
 
-    async def _take(self, generation: NewGeneration) -> HoldOutcome:
+    async def _take(self, generation: NewGeneration, *, patient: bool) -> HoldOutcome:
         self._known[generation.id] = generation
         self._taken_at = time.monotonic()
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._keep_looking(), context=Context())
         try:
+            if patient:
+                return await insist(self._holds.take, generation)
             return await self._holds.take(generation)
         except Unavailable:
             del self._known[generation.id]  # given up: only the error's traceback still has it, for who knows how long

@@ -8,7 +8,15 @@ from telefonist.core.catalog import Catalog, prompt_budget
 from telefonist.core.conversations import message_tokens
 from telefonist.core.funds import Funds
 from telefonist.core.mailbox import Worker
-from telefonist.errors import AuthenticationRequired, Conflict, FieldProblem, InvalidInput, NotFound
+from telefonist.errors import (
+    AuthenticationRequired,
+    Conflict,
+    FieldProblem,
+    InsufficientCredits,
+    InvalidInput,
+    NotFound,
+    RateLimited,
+)
 from telefonist.logs import get_logger, message_text
 from telefonist.storage.intake import Intake
 from telefonist.storage.tasks import Tasks
@@ -61,8 +69,8 @@ class WebhookTasks:
         """Take a task; when this returns it is on disk.
 
         Raises InvalidInput for a message longer than the model's window, InsufficientCredits when nothing is left to
-        pay an answer with, AccessDenied and RateLimited by the limits of the caller's key, Conflict for an
-        Idempotency-Key used with another body, and Unavailable.
+        pay an answer with, AccessDenied and RateLimited by the limits of the caller's key (not for a request that was
+        taken before), Conflict for an Idempotency-Key used with another body, and Unavailable.
         """
         tokens = message_tokens(task.message)
         model = self._catalog.find(task.model)
@@ -77,8 +85,14 @@ class WebhookTasks:
             )
             raise InvalidInput([problem])
         if caller.account_id is not None:
-            await self._gate.admit(caller, model, Door.WEBHOOK, tokens=tokens + model.hold_output_default)
-            await self._funds.require(caller, model, prompt_tokens=tokens + self._system_tokens)
+            try:
+                await self._gate.admit(caller, model, Door.WEBHOOK, tokens=tokens + model.hold_output_default)
+                await self._funds.require(caller, model, prompt_tokens=tokens + self._system_tokens)
+            except (InsufficientCredits, RateLimited):
+                known = await self._intake.known(task, caller.account_id)
+                if known is None:
+                    raise
+                return known
         if self._worker is None:
             receipt = await self._intake.accept(task, caller.account_id, tokens, None, key_id=caller.key_id)
         else:

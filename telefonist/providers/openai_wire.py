@@ -13,8 +13,8 @@ from telefonist.errors import ProviderFailed, ProviderProtocolError, ProviderRej
 from telefonist.providers.openai_text import estimate_input, estimate_prompt, plain_text, written
 from telefonist.types import ChatRequest, Completion, Delta, EmbeddingRequest, Embeddings, Json, Usage, estimate_tokens
 
-_MOST_TOKENS = 1_000_000_000
-"""A count past this is a mistake of the upstream, and would not fit where counts are stored."""
+_MOST_TOKENS = 20_000_000
+"""A count past this, twice the largest window there is, is a mistake of the upstream: we count ourselves."""
 
 
 def request_body(request: ChatRequest, *, stream: bool) -> Json:

@@ -35,6 +35,11 @@ DELETE FROM idempotency_keys WHERE digest IN (
 
 FIND_KEYS = "SELECT digest, request_digest, task_id FROM idempotency_keys WHERE digest = ANY($1)"
 
+FIND_TASK = f"""
+SELECT task_id FROM idempotency_keys
+WHERE digest = $1 AND request_digest = $2 AND created_at >= now() - interval '{IDEMPOTENCY_HOURS} hours'
+"""  # noqa: S608  the hours are a constant
+
 ACCEPT = f"""
 WITH incoming AS (
     SELECT * FROM unnest($1::bytea[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::text[],
@@ -150,6 +155,16 @@ class Intake:
         if isinstance(receipt, Conflict):
             raise receipt
         return receipt
+
+    async def known(self, task: NewTask, account_id: UUID | None) -> AcceptedTask | None:
+        """Give the receipt of the same request under the same key; None where it is new. Raises Unavailable."""
+        if task.idempotency_key is None:
+            return None
+        request = _Request(new_id(), account_id, None, task, 0, None)
+        task_id = await self._line.run(
+            lambda connection: connection.fetchval(FIND_TASK, request.idempotency_digest, request.request_digest)
+        )
+        return None if task_id is None else AcceptedTask(task_id, task.external_id, repeated=True)
 
     async def purge(self) -> None:
         """Forget idempotency keys that are past their time, some thousands at once."""

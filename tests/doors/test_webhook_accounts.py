@@ -74,6 +74,20 @@ async def test_with_nothing_left_a_webhook_is_refused_before_it_is_taken(exchang
     assert await exchange.value("SELECT count(*) FROM tasks") == 1
 
 
+async def test_a_request_that_was_taken_may_be_repeated_when_nothing_is_left(exchange: Exchange) -> None:
+    user = await exchange.user()
+    user_headers = {**user.headers, "idempotency-key": "order-17"}
+    async with Receiver() as receiver:
+        body = {"message": "Hello", "callback_url": receiver.url, "model": "gpt-4"}
+        first = await exchange.client.post("/webhook", json=body, headers=user_headers)
+        await receiver.wait_for(1)
+        await Ledger(exchange.house.database).change(user.id, -1000 * MICROCREDITS, "spent elsewhere", None, None)
+        again = await exchange.client.post("/webhook", json=body, headers=user_headers)
+        other = await exchange.client.post("/webhook", json={**body, "message": "Other"}, headers=user_headers)
+    assert (again.status_code, again.json()["task_id"]) == (202, first.json()["task_id"])
+    assert other.status_code == 402
+
+
 async def test_with_its_budget_spent_a_key_is_refused_before_the_webhook_is_taken(exchange: Exchange) -> None:
     user = await exchange.user(terms=KeyTerms(budget=MICROCREDITS))
     async with Receiver() as receiver:
