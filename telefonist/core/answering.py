@@ -207,7 +207,8 @@ class Answerer:
         caller = Caller(turn.account_id, address="", metered=metered, key_id=turn.key_id)
         model = self._generator.catalog.known(turn.model)
         door = Door.TELEGRAM if scheme_of(turn.callback_url) == TELEGRAM else Door.WEBHOOK
-        return await insist(self._metering.open, caller, model, door, prompt_tokens=estimate_prompt(messages, options))
+        tokens = estimate_prompt(messages, options)
+        return await insist(self._metering.open, caller, model, door, prompt_tokens=tokens, patient=True)
 
     async def _succeeded(self, turn: Turn, answer: Answer, usage: Usage, meter: Meter) -> TurnOutcome:
         text = answer.completion.text.replace("\x00", "")
