@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from telefonist.app import open_house
 from telefonist.channels.telegram_updates import WANTED
 from telefonist.commands.terminal import say, terminal_language
-from telefonist.core.telegram_commands import NAMES
+from telefonist.core.telegram_commands import announce
 from telefonist.doors.telegram import PATH
 from telefonist.errors import ConfigurationError
 from telefonist.logs import configure_logging
 from telefonist.settings import Settings
 from telefonist.storage.telegram_chats import set_banned
-from telefonist.texts import LANGUAGES, render
+from telefonist.texts import render
 
 if TYPE_CHECKING:
     from telefonist.channels.telegram import TelegramBot
@@ -45,7 +45,7 @@ async def set_webhook(settings: Settings) -> None:
                 "max_connections": CONNECTIONS,
             },
         )
-        await set_commands(bot)
+        await announce(bot)
     say(render("telegram_webhook_set", terminal_language(), {"url": url}))
 
 
@@ -54,7 +54,7 @@ async def delete_webhook(settings: Settings) -> None:
     configure_logging("warning")
     async with _bot(settings) as bot:
         await bot.call("deleteWebhook", {})
-        await set_commands(bot)
+        await announce(bot)
     say(render("telegram_webhook_deleted", terminal_language()))
 
 
@@ -82,14 +82,6 @@ async def ban(settings: Settings, user_id: int, *, banned: bool) -> None:
         known = await set_banned(connection, user_id, banned=banned)
     code = "telegram_user_unknown" if not known else "telegram_user_banned" if banned else "telegram_user_unbanned"
     say(render(code, terminal_language(), {"user": user_id}))
-
-
-async def set_commands(bot: "TelegramBot") -> None:
-    """Tell Telegram the commands, in every language; English is for the rest of the world."""
-    for language in LANGUAGES:
-        commands = [{"command": name, "description": render(f"telegram_command_{name}", language)} for name in NAMES]
-        where = {} if language == "en" else {"language_code": language}
-        await bot.call("setMyCommands", {"commands": commands, **where})
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 from uuid import UUID
 
 from telefonist.channels.telegram_messages import (
@@ -21,8 +22,8 @@ from telefonist.core.handoff_desk import Desk
 from telefonist.errors import NotFound
 from telefonist.storage import dialogs, remarks, telegram_chats
 from telefonist.storage.telegram_chats import TelegramChat
-from telefonist.texts import render
-from telefonist.types import HandoffEnd, HandoffReason, Language, Model, Outgoing, Owner, new_id
+from telefonist.texts import LANGUAGES, render
+from telefonist.types import HandoffEnd, HandoffReason, Json, Language, Model, Outgoing, Owner, new_id
 
 COMMAND = re.compile(r"/([a-z0-9_]{1,32})(?:@(\w+))?(?:\s+(.*))?", re.IGNORECASE | re.DOTALL)
 
@@ -139,6 +140,22 @@ class Commands:
             return
         await telegram_chats.choose_model(visit.desk.connection, visit.chat.conversation_id, model.name)
         await visit.say("telegram_model_chosen", model=model.name)
+
+
+class Calls(Protocol):
+    """What is asked of Telegram."""
+
+    async def call(self, method: str, params: Json) -> Any:
+        """Call a method; raises TelegramFailure."""
+        ...
+
+
+async def announce(calls: Calls) -> None:
+    """Tell Telegram which commands there are, in every language; English is for the rest of the world."""
+    for language in LANGUAGES:
+        commands = [{"command": name, "description": render(f"telegram_command_{name}", language)} for name in NAMES]
+        where = {} if language == "en" else {"language_code": language}
+        await calls.call("setMyCommands", {"commands": commands, **where})
 
 
 def command_of(text: str, own_name: str = "") -> Command | None:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from telefonist.channels.telegram_updates import WANTED, place_of
+from telefonist.core.telegram_commands import announce
 from telefonist.errors import TelegramFailure, Unavailable
 from telefonist.logs import get_logger
 from telefonist.storage.leadership import Leadership
@@ -57,6 +58,8 @@ class Poller:
                 await asyncio.gather(fetching, losing, return_exceptions=True)
 
     async def _fetch(self) -> None:
+        with suppress(TelegramFailure):  # a list of commands is a convenience
+            await announce(self._calls)
         offset, failures, told = 0, 0, ""
         while True:
             wanted: dict[str, Any] = {"timeout": PATIENCE, "limit": MOST, "allowed_updates": list(WANTED)}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from telefonist.core import handoff_policy
+from telefonist.core.telegram_commands import Commands
 from telefonist.storage.telegram_chats import set_banned
 from telefonist.types import new_id
 from tests.core import people
@@ -374,3 +375,25 @@ async def test_the_whole_story_from_the_bot_to_a_person_and_back(service: Servic
     await service.telegram.wait_until(lambda: anna.texts.count("Ответ бота") == 2, what="the bot's coming back")
     assert await service.exchange.value("SELECT rating FROM handoffs") == 1
     assert ("assistant", "Уже *в пути*, Анна!") in service.asked()
+
+
+async def test_an_update_that_makes_us_stumble_does_not_shut_its_chat(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stumble(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Commands, "carry_out", stumble)
+    anna = service.telegram.person("Анна")
+    await anna.writes("/help")
+    await anna.writes("Привет")
+    await anna.reads_text("Ответ бота")
+
+
+async def test_an_update_of_a_kind_from_the_future_is_taken_and_left_alone(service: Service) -> None:
+    anna = service.telegram.person("Анна")
+    service.telegram.webhook.allowed = (*service.telegram.webhook.allowed, "thought")
+    await service.telegram.put("thought", {"of": "something"})
+    await service.telegram.put("message", {"message_id": "?", "chat": {"id": anna.id, "type": "private"}})
+    await anna.writes("Привет")
+    await anna.reads(1)

@@ -20,6 +20,7 @@ async def test_a_token_alone_is_enough(serve: Serve, dsn: str, tmp_path: Path) -
         await anna.writes("Сколько будет 1 + 1?")
         await anna.reads_text("Два")
         await service.telegram.wait_until(lambda: not service.telegram.waiting, what="the confirmation")
+        assert [command["command"] for command in service.telegram.commands["ru"]][:2] == ["start", "help"]
         assert service.telegram.webhook.allowed == ("message", "edited_message", "callback_query", "my_chat_member")
 
 
