@@ -6,7 +6,7 @@ A text is found by its code and filled with named values; a code without both la
 from collections.abc import Mapping
 from typing import Any
 
-from telefonist.texts import accounts, commands, demo, handoff, providers, requests, telegram, trip
+from telefonist.texts import accounts, commands, demo, handoff, operators, providers, requests, telegram, trip
 from telefonist.types import Catalogue, Language
 
 LANGUAGES: tuple[Language, ...] = ("ru", "en")
@@ -19,6 +19,7 @@ TEXTS: Catalogue = {
     **providers.TEXTS,
     **demo.TEXTS,
     **handoff.TEXTS,
+    **operators.TEXTS,
     **telegram.TEXTS,
 }
 

@@ -13,6 +13,7 @@ from telefonist.storage.schema.base import metadata
 from telefonist.storage.schema.billing import balances, generations, holds, ledger, model_prices
 from telefonist.storage.schema.dialogs import (
     dialogs,
+    handoff_cards,
     handoff_decisions,
     handoffs,
     operator_invites,
@@ -44,6 +45,7 @@ __all__ = [
     "delivery_attempts",
     "dialogs",
     "generations",
+    "handoff_cards",
     "handoff_decisions",
     "handoffs",
     "holds",

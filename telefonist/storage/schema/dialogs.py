@@ -31,6 +31,7 @@ operators = Table(
     Column("capacity", Integer, nullable=False),
     Column("may_invite", Boolean, nullable=False, server_default=text("false")),
     Column("language", Text, nullable=False),
+    Column("talking_in", Uuid),
     moment("created_at", now=True),
     moment("disabled_at", nullable=True),
 )
@@ -61,6 +62,7 @@ dialogs = Table(
     Column("offered_to", Uuid, ForeignKey("operators.id")),
     moment("offered_at", nullable=True),
     Column("passed_by", ARRAY(Uuid), nullable=False, server_default=text("'{}'")),
+    Column("shown_turn", BigInteger, nullable=False, server_default=text("0")),
     moment("changed_at", now=True),
     moment("user_wrote_at", nullable=True),
     moment("operator_wrote_at", nullable=True),
@@ -92,6 +94,13 @@ handoffs = Table(
     Column("rating", SmallInteger),
 )
 Index("handoffs_of_conversation", handoffs.c.conversation_id, handoffs.c.id)
+
+handoff_cards = Table(
+    "handoff_cards",
+    metadata,
+    Column("handoff_id", Uuid, primary_key=True),
+    Column("operator_id", Uuid, primary_key=True),
+)
 
 handoff_decisions = Table(
     "handoff_decisions",

@@ -15,6 +15,7 @@ CREATE TABLE operators (
     capacity integer NOT NULL,
     may_invite boolean NOT NULL DEFAULT false,
     language text NOT NULL,
+    talking_in uuid,
     created_at timestamptz NOT NULL DEFAULT now(),
     disabled_at timestamptz
 );
@@ -39,6 +40,7 @@ CREATE TABLE dialogs (
     offered_to uuid REFERENCES operators,
     offered_at timestamptz,
     passed_by uuid[] NOT NULL DEFAULT '{}',
+    shown_turn bigint NOT NULL DEFAULT 0,
     changed_at timestamptz NOT NULL DEFAULT now(),
     user_wrote_at timestamptz,
     operator_wrote_at timestamptz
@@ -62,6 +64,11 @@ CREATE TABLE handoffs (
     rating smallint
 );
 CREATE INDEX handoffs_of_conversation ON handoffs (conversation_id, id);
+CREATE TABLE handoff_cards (
+    handoff_id uuid NOT NULL,
+    operator_id uuid NOT NULL,
+    PRIMARY KEY (handoff_id, operator_id)
+);
 CREATE TABLE handoff_decisions (
     id uuid PRIMARY KEY,
     conversation_id uuid NOT NULL,
@@ -133,6 +140,7 @@ def downgrade() -> None:
         "telegram_chats",
         "telegram_users",
         "handoff_decisions",
+        "handoff_cards",
         "handoffs",
         "dialogs",
         "operator_invites",
