@@ -1,6 +1,8 @@
 """Messages reach their chats, and whatever Telegram says is recorded in words without the token."""
 
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -156,6 +158,15 @@ def test_a_rating_is_asked_for_with_two_buttons_that_fit() -> None:
     assert len(row) == 2
     assert all(len(button["callback_data"].encode()) <= 64 for button in row)
     assert (params["chat_id"], params["message_thread_id"]) == (5, 7)
+
+
+def test_a_service_without_a_bot_does_not_load_its_libraries() -> None:
+    script = """
+import sys
+import telefonist.cli, telefonist.web
+assert not {"aiogram", "markdown_it"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
 def body(outgoing: Outgoing) -> Any:

@@ -10,7 +10,7 @@ import pytest
 from telefonist.core import handoff_policy
 from telefonist.core.telegram_commands import Commands
 from telefonist.storage.telegram_chats import set_banned
-from telefonist.types import new_id
+from telefonist.types import TELEGRAM_ACCOUNT, new_id
 from tests.core import people
 from tests.doors.conftest import Serve
 from tests.doors.telegram_service import Service, open_service
@@ -37,6 +37,15 @@ async def test_a_user_writes_and_the_bot_answers_with_its_markdown_shown(service
     assert said["text"] == "Ответ бота"
     assert said["entities"] == [{"type": "bold", "offset": 6, "length": 4}]
     assert service.asked() == [("user", "Привет")]
+
+
+async def test_what_the_bot_answers_is_booked_to_an_account_that_pays_nothing(service: Service) -> None:
+    anna = service.telegram.person("Анна")
+    await anna.writes("Привет")
+    await anna.reads(1)
+    (row,) = await service.exchange.rows("SELECT account_id, door, state FROM generations")
+    assert tuple(row.values()) == (TELEGRAM_ACCOUNT, "telegram", "succeeded")
+    assert await service.exchange.value("SELECT count(*) FROM ledger") == 0
 
 
 async def test_who_asks_for_a_person_reads_that_they_are_transferred(service: Service) -> None:
