@@ -24,8 +24,11 @@ log = get_logger(__name__)
 QUIET = 5.0
 """Seconds of silence after which the server is asked whether it still tells us events."""
 
-FETCH_SECONDS = 10.0
-"""How long others wait for a process that fetches a token; longer, and it may have died."""
+FETCH_SECONDS = 12.0
+"""How long others wait for a process that fetches a token; longer, and it may have died.
+
+It covers the slowest fetch there is, GigaChat's: a second's pause, ten for the answer, and one to put it here.
+"""
 
 LOOK_EVERY = 0.1
 """Seconds between two looks for a token that another process fetches."""

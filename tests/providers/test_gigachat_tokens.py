@@ -19,8 +19,8 @@ from telefonist.errors import (
 )
 from telefonist.memory.base import EARLY
 from telefonist.memory.local import LocalTokens
-from telefonist.memory.redis import RedisTokens
-from telefonist.memory.redis_link import RedisLink
+from telefonist.memory.redis import FETCH_SECONDS, RedisTokens
+from telefonist.memory.redis_link import TIME_LIMIT, RedisLink
 from telefonist.providers import gigachat_access
 from telefonist.providers.gigachat import GigaChat
 from tests.fakes.gigachat import FakeGigaChat, answer, refuse
@@ -298,6 +298,10 @@ async def test_two_processes_share_a_token_and_its_replacement(
     await one.complete(ask())
     await two.complete(ask())
     assert len(gigachat.tokens.requests) == 2
+
+
+def test_the_other_processes_wait_for_as_long_as_a_token_may_take() -> None:
+    assert gigachat_access.PAUSE + gigachat_access.ASKING_SECONDS + TIME_LIMIT <= FETCH_SECONDS
 
 
 async def test_two_credentials_do_not_share_a_token(gigachat: FakeGigaChat, make_gigachat: MakeGigaChat) -> None:
