@@ -159,6 +159,21 @@ async def test_an_update_that_comes_twice_is_answered_once(service: Service) -> 
     assert len(service.upstream.requests) == 2
 
 
+async def test_an_update_that_cannot_be_stored_is_not_acknowledged_and_comes_again(service: Service) -> None:
+    telegram, anna = service.telegram, service.telegram.person("Анна")
+    async with service.database.begin() as connection:
+        await connection.exec_driver_sql("ALTER TABLE telegram_updates RENAME TO away")
+    await anna.writes("Привет")
+    await telegram.wait_until(lambda: len(telegram.webhook_tries) > 1, what="the second try")
+    async with service.database.begin() as connection:
+        await connection.exec_driver_sql("ALTER TABLE away RENAME TO telegram_updates")
+    await anna.reads(1)
+    await telegram.wait_until(lambda: not telegram.waiting, what="the acknowledgement")
+    assert len({update_id for update_id, _ in telegram.webhook_tries}) == 1
+    assert telegram.webhook_tries[0][1] >= 500
+    assert telegram.webhook_tries[-1][1] == 200
+
+
 async def test_what_does_not_show_the_secret_is_refused_and_stored_nowhere(service: Service) -> None:
     update = {"update_id": 1, "message": {"message_id": 1, "chat": {"id": 5, "type": "private"}, "text": "x"}}
     for headers in ({}, {"X-Telegram-Bot-Api-Secret-Token": "wrong"}):
@@ -406,3 +421,27 @@ async def test_an_update_of_a_kind_from_the_future_is_taken_and_left_alone(servi
     await service.telegram.put("message", {"message_id": "?", "chat": {"id": anna.id, "type": "private"}})
     await anna.writes("Привет")
     await anna.reads(1)
+
+
+async def test_the_bot_falls_silent_in_the_middle_of_an_answer_when_a_person_takes_over(service: Service) -> None:
+    operator = await service.operator()
+    go_on = asyncio.Event()
+    begun = {"choices": [{"index": 0, "delta": {"content": "Начинаю"}}]}
+    service.upstream.script(events(begun, go_on, begun, "data: [DONE]\n\n"))
+    anna = service.telegram.person("Анна")
+    chat = service.telegram.chats[anna.id]
+    await anna.writes("Расскажи длинную историю")
+    await service.telegram.wait_until(lambda: chat.drafts, what="a preview")
+    conversation = await service.exchange.value("SELECT conversation_id FROM telegram_chats")
+    async with service.exchange.house.handoffs.desk() as desk:
+        assert await desk.take(conversation, operator)
+    await anna.reads_text("подключился оператор")
+    (request,) = service.upstream.requests
+    async with asyncio.timeout(5):
+        await request.gone.wait()
+    shown = len(chat.drafts)
+    async with service.exchange.house.handoffs.desk() as desk:
+        assert await desk.reply(conversation, operator, "Здравствуйте")
+    await anna.reads_text("Здравствуйте")
+    assert anna.texts == ["К разговору подключился оператор.", "Здравствуйте"]
+    assert len(chat.drafts) == shown
