@@ -36,6 +36,8 @@ from telefonist.core.summaries import ModelSummaries
 from telefonist.core.tasks import WebhookTasks
 from telefonist.core.telegram_commands import Commands
 from telefonist.core.telegram_dialogs import TelegramDialogs
+from telefonist.core.telegram_operator_chats import CatchUp, OperatorChats
+from telefonist.core.telegram_operators import PrivateDesk
 from telefonist.core.telegram_polling import Poller
 from telefonist.core.telegram_presence import TelegramPresence
 from telefonist.core.voices import TELEGRAM, Voices, callback_voices
@@ -195,6 +197,8 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
                 if settings.telegram.bot_token is not None:
                     bot = await stack.enter_async_context(_telegram_bot(settings))
                     telegram = _employ_telegram(worker, settings, database, catalog, handoffs, updates, bot)
+                    telegram.staff.append(PrivateDesk(handoffs, memory.limiter))
+                    worker.tidy_with(CatchUp(database, handoffs).look, every=LOOK_EVERY)
                     stack.push_async_callback(telegram.close, LEFT_GRACE)
                     routes[TELEGRAM] = _telegram_route(updates, bot)
                     presences[TELEGRAM] = TelegramPresence(bot)
@@ -372,7 +376,11 @@ def _handoffs(settings: Settings, database: Database, memory: Memory) -> Handoff
     )
     voices = Voices({**callback_voices(), TELEGRAM: TelegramVoice()})
     staff = Operators(database)
-    return Handoffs(Dialogs(database), HandoffStore(database), staff, voices, memory.events, memory.statuses, rules)
+    store = HandoffStore(database)
+    handoffs = Handoffs(Dialogs(database), store, staff, voices, memory.events, memory.statuses, rules)
+    if settings.telegram.bot_token is not None:
+        handoffs.channels.append(OperatorChats())
+    return handoffs
 
 
 def _is_demo(settings: Settings, provider: str) -> bool:
