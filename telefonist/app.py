@@ -178,7 +178,9 @@ async def open_house(settings: Settings, kind: ProcessKind) -> AsyncIterator[Hou
             processes = registered = Processes(database, kind)
             stack.push_async_callback(_leave, processes)
             await _take_place(processes, settings, kind, same_machine=embedded is not None)
-            providers = await stack.enter_async_context(await Providers.open(settings.providers, memory.tokens))
+            providers = await stack.enter_async_context(
+                await Providers.open(settings.providers, memory.tokens, memory.slots)
+            )
             retry = RetryPolicy(retries=settings.limits.provider_retries)
             generator = Generator(catalog, providers, retry, health)
             metering = Metering(Holds(database), prices, lambda: registered.id)

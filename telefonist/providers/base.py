@@ -56,3 +56,15 @@ class Tokens(Protocol):
     async def invalidate(self, name: str, value: str) -> None:
         """Forget the token if it still has that value, which the provider refused."""
         ...
+
+
+class Slots(Protocol):
+    """Counts what a key has open at once, in all processes that share the memory of the house."""
+
+    async def enter(self, key: str, limit: int) -> str | None:
+        """Give a ticket, or None when as many as ``limit`` are inside; raises Unavailable where nobody can count."""
+        ...
+
+    async def leave(self, key: str, ticket: str) -> None:
+        """Give the ticket back; never fails, and is done even when the caller is cancelled."""
+        ...

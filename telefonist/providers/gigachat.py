@@ -9,11 +9,12 @@ from yarl import URL
 
 from telefonist.errors import ProviderCredentialsRefused, ProviderRejectedRequest
 from telefonist.providers import gigachat_answers, gigachat_requests, openai_wire
-from telefonist.providers.base import Tokens
+from telefonist.providers.base import Slots, Tokens
 from telefonist.providers.endpoints import chat_and_embeddings, checked_headers
 from telefonist.providers.gigachat_access import Access
 from telefonist.providers.gigachat_answers import GigaChatDialect
 from telefonist.providers.openai_answers import OpenAIAnswers
+from telefonist.providers.shared_places import SharedPlaces
 from telefonist.providers.upstream import Answer, Upstream
 from telefonist.types import ChatRequest, Completion, Delta, EmbeddingRequest, Embeddings, ProviderConfig
 
@@ -24,17 +25,19 @@ class GigaChat:
     ``api_key`` is the authorization key of the project; ``auth_url`` hands out tokens for it and ``scope``. Requests
     and answers are mapped by ``gigachat_requests`` and ``gigachat_answers``; docs/gigachat.md tells what that leaves
     out. Both hosts are checked against ``ca_bundle``, since their certificates come from the Russian Trusted Root CA.
+    ``max_concurrency`` holds for the key in all processes that share ``slots``, since GigaChat counts by it.
 
     Raises ConfigurationError for an address or a key that cannot be used.
     """
 
-    def __init__(self, config: ProviderConfig, session: aiohttp.ClientSession, tokens: Tokens) -> None:
+    def __init__(self, config: ProviderConfig, session: aiohttp.ClientSession, tokens: Tokens, slots: Slots) -> None:
         self._url, self._embeddings_url = chat_and_embeddings(config)
         self._name = config.name
         self._on_disconnect = config.on_disconnect
         self._headers = checked_headers(config)
         self._upstream = Upstream(config, session)
         self._access = Access(config, session, tokens)
+        self._places = SharedPlaces(config, slots, self._access.credential)
         self._answers = OpenAIAnswers(config.name, self._upstream.secrets)
 
     @property
@@ -86,6 +89,7 @@ class GigaChat:
         """
         async with AsyncExitStack() as stack:
             deadline = await stack.enter_async_context(self._upstream.place())
+            await stack.enter_async_context(self._places.place(deadline))
             token = await self._access.token()
             try:
                 answer = await stack.enter_async_context(self._send(url, body, token, deadline))

@@ -62,7 +62,8 @@ class Access:
         self._headers = checked_headers(plain, f"Basic {config.api_key}", "application/x-www-form-urlencoded")
         self._upstream = Upstream(_in_a_hurry(plain), session)
         self._tokens = tokens
-        self._name = f"gigachat:{_digest(config.auth_url, config.scope, config.api_key)}"
+        self.credential = f"gigachat:{_digest(config.auth_url, config.scope, config.api_key)}"
+        """Names the credential and holds nothing of it; the same for every row and process that has the same one."""
         self._failure: ProviderError | None = None
         self._next_request = 0.0
         self._known = ""
@@ -71,7 +72,7 @@ class Access:
 
     async def token(self) -> str:
         """Give a token that lives for a while; raises a ProviderError where there is none to be had."""
-        self._known = (await self._tokens.token(self._name, self._fetch)).value
+        self._known = (await self._tokens.token(self.credential, self._fetch)).value
         return self._known
 
     async def instead_of(self, refused: str) -> str | None:
@@ -87,7 +88,7 @@ class Access:
                 return None
             self._given_up = refused
             self._next_exchange = now + SETTLED
-        await self._tokens.invalidate(self._name, refused)
+        await self._tokens.invalidate(self.credential, refused)
         return await self.token()
 
     def accepted(self) -> None:

@@ -8,7 +8,7 @@ import aiohttp
 
 from telefonist.errors import ConfigurationError
 from telefonist.providers.anthropic import Anthropic
-from telefonist.providers.base import Provider, Tokens
+from telefonist.providers.base import Provider, Slots, Tokens
 from telefonist.providers.demo import DemoProvider
 from telefonist.providers.gigachat import GigaChat
 from telefonist.providers.openai_compatible import OpenAICompatible
@@ -17,24 +17,24 @@ from telefonist.types import ProviderConfig
 _KEEP_ALIVE_SECONDS = 60.0
 """How long an idle connection is kept: a new TLS handshake costs more than the socket."""
 
-KINDS: Mapping[str, Callable[[ProviderConfig, aiohttp.ClientSession, Tokens], Provider]] = {
-    "openai": lambda config, session, _tokens: OpenAICompatible(config, session),
+KINDS: Mapping[str, Callable[[ProviderConfig, aiohttp.ClientSession, Tokens, Slots], Provider]] = {
+    "openai": lambda config, session, _tokens, _slots: OpenAICompatible(config, session),
     "gigachat": GigaChat,
-    "anthropic": lambda config, session, _tokens: Anthropic(config, session),
-    "demo": lambda config, _session, _tokens: DemoProvider(config),
+    "anthropic": lambda config, session, _tokens, _slots: Anthropic(config, session),
+    "demo": lambda config, _session, _tokens, _slots: DemoProvider(config),
 }
 """The wire protocols that are spoken, by the ``kind`` of a provider's row."""
 
 
-def build_provider(config: ProviderConfig, session: aiohttp.ClientSession, tokens: Tokens) -> Provider:
+def build_provider(config: ProviderConfig, session: aiohttp.ClientSession, tokens: Tokens, slots: Slots) -> Provider:
     """Make the provider of a row; raises ConfigurationError for a value that cannot be used."""
-    return KINDS[config.kind](config, session, tokens)
+    return KINDS[config.kind](config, session, tokens, slots)
 
 
 class Providers(Mapping[str, Provider]):
     """Every configured provider by name, over one pool of connections; made by ``open``.
 
-    One object for each row and process: ``max_concurrency`` is counted in it.
+    One object for each row and process: ``max_concurrency`` is counted in it, and by GigaChat in ``slots`` as well.
     """
 
     def __init__(self, by_name: Mapping[str, Provider], session: aiohttp.ClientSession) -> None:
@@ -42,8 +42,8 @@ class Providers(Mapping[str, Provider]):
         self._session = session
 
     @classmethod
-    async def open(cls, configs: Iterable[ProviderConfig], tokens: Tokens) -> Self:
-        """Build all providers, which keep what they must show upstream in ``tokens``.
+    async def open(cls, configs: Iterable[ProviderConfig], tokens: Tokens, slots: Slots) -> Self:
+        """Build all providers, which keep what they must show upstream in ``tokens`` and count together in ``slots``.
 
         Raises ConfigurationError for two of one name or what ``build_provider`` refuses.
         """
@@ -53,7 +53,7 @@ class Providers(Mapping[str, Provider]):
             for config in configs:
                 if config.name in by_name:
                     raise ConfigurationError(f"providers: two are named {config.name!r}. Give each its own name.")
-                by_name[config.name] = build_provider(config, session, tokens)
+                by_name[config.name] = build_provider(config, session, tokens, slots)
         except BaseException:
             await session.close()
             raise

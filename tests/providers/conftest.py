@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from telefonist.memory.local import LocalTokens
+from telefonist.memory.local_quotas import LocalSlots
 from telefonist.providers.anthropic import Anthropic
-from telefonist.providers.base import Provider, Tokens
+from telefonist.providers.base import Provider, Slots, Tokens
 from telefonist.providers.gigachat import GigaChat
 from telefonist.providers.registry import build_provider, new_session
 from telefonist.types import ProviderConfig
@@ -35,12 +36,12 @@ async def upstream() -> AsyncIterator[FakeOpenAI]:
 @pytest.fixture
 async def make_provider(upstream: FakeOpenAI) -> AsyncIterator[MakeProvider]:
     """Make providers of the fake upstream; keyword arguments change their row."""
-    tokens = LocalTokens()
+    tokens, slots = LocalTokens(), LocalSlots()
     async with new_session() as session:
 
         def make(**changes: Any) -> Provider:
             row = ProviderConfig("fake", "openai", base_url=upstream.base_url, api_key=upstream.api_key)
-            return build_provider(replace(row, **changes), session, tokens)
+            return build_provider(replace(row, **changes), session, tokens, slots)
 
         yield make
 
@@ -64,8 +65,9 @@ async def make_gigachat(gigachat: FakeGigaChat, private_ca: PrivateCA) -> AsyncI
     """Make providers of the fake GigaChat, one process each; keyword arguments change their row."""
     async with new_session() as session:
 
-        def make(tokens: Tokens | None = None, **changes: Any) -> GigaChat:
-            return GigaChat(gigachat.config(private_ca.bundle, **changes), session, tokens or LocalTokens())
+        def make(tokens: Tokens | None = None, slots: Slots | None = None, **changes: Any) -> GigaChat:
+            row = gigachat.config(private_ca.bundle, **changes)
+            return GigaChat(row, session, tokens or LocalTokens(), LocalSlots() if slots is None else slots)
 
         yield make
 

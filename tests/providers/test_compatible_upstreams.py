@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from telefonist.memory.local import LocalTokens
+from telefonist.memory.local_quotas import LocalSlots
 from telefonist.providers.registry import build_provider, new_session
 from telefonist.settings import load_settings
 from telefonist.types import ProviderConfig
@@ -63,7 +64,7 @@ async def test_a_row_asks_the_address_of_its_upstream_and_shows_its_key(
     assert (row.kind, f"{row.base_url}/chat/completions") == ("openai", url)
     here = replace(row, base_url=server.address + urlsplit(row.base_url).path)
     async with new_session() as session:
-        provider = build_provider(here, session, LocalTokens())
+        provider = build_provider(here, session, LocalTokens(), LocalSlots())
         assert (await provider.complete(ask())).text == "Hello"
         assert text_of(await stream(provider, ask())) == "Hello"
     for request in server.requests:

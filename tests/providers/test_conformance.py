@@ -21,6 +21,7 @@ from telefonist.errors import (
     ProviderUnreachable,
 )
 from telefonist.memory.local import LocalTokens
+from telefonist.memory.local_quotas import LocalSlots
 from telefonist.providers import registry
 from telefonist.providers.base import Provider
 from telefonist.types import ChatRequest, Delta, EmbeddingRequest, Json, Usage
@@ -61,7 +62,7 @@ async def case(request: pytest.FixtureRequest, private_ca: PrivateCA) -> AsyncIt
     async with kind.open(private_ca) as upstream, registry.new_session() as session:
 
         def make(**changes: Any) -> Provider:
-            return registry.build_provider(replace(upstream.config, **changes), session, LocalTokens())
+            return registry.build_provider(replace(upstream.config, **changes), session, LocalTokens(), LocalSlots())
 
         yield Case(kind, upstream, make)
 

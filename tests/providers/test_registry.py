@@ -8,6 +8,7 @@ import pytest
 
 from telefonist.errors import ConfigurationError, ProviderUnreachable
 from telefonist.memory.local import LocalTokens
+from telefonist.memory.local_quotas import LocalSlots
 from telefonist.providers.registry import Providers
 from telefonist.types import ChatRequest, ProviderConfig
 from tests.fakes.openai_upstream import FakeOpenAI
@@ -20,7 +21,7 @@ OPENAI = ProviderConfig("openai", "openai", base_url="http://127.0.0.1:1/v1")
 
 
 async def test_providers_are_found_by_name() -> None:
-    async with await Providers.open([DEMO, OPENAI], LocalTokens()) as providers:
+    async with await Providers.open([DEMO, OPENAI], LocalTokens(), LocalSlots()) as providers:
         assert list(providers) == ["demo", "openai"]
         assert len(providers) == 2
         assert providers["openai"].name == "openai"
@@ -31,7 +32,7 @@ async def test_providers_are_found_by_name() -> None:
 
 async def test_providers_of_one_upstream_share_connections(upstream: FakeOpenAI) -> None:
     row = replace(OPENAI, base_url=upstream.base_url, api_key=upstream.api_key)
-    async with await Providers.open([row, replace(row, name="second")], LocalTokens()) as providers:
+    async with await Providers.open([row, replace(row, name="second")], LocalTokens(), LocalSlots()) as providers:
         await providers["openai"].complete(ask())
         await providers["second"].complete(ask())
         assert upstream.connections == 1
@@ -42,7 +43,7 @@ async def test_providers_of_one_upstream_share_connections(upstream: FakeOpenAI)
 
 async def test_two_rows_of_one_name_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="two are named 'demo'"):
-        await Providers.open([DEMO, DEMO], LocalTokens())
+        await Providers.open([DEMO, DEMO], LocalTokens(), LocalSlots())
 
 
 @pytest.mark.parametrize(
