@@ -3,12 +3,14 @@
 Each process sees for itself: what it asked, and what came of it.
 """
 
+import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from telefonist.errors import ProviderError, ProviderFailed, ProviderProtocolError, ProviderTimeout, ProviderUnreachable
 from telefonist.logs import get_logger
@@ -79,14 +81,17 @@ class ProviderHealth:
     """Watches every request to a model, and keeps a circuit for each of them.
 
     Five failures in a row within 30 s open the circuit, for 10 s at first: the model is asked after its fallbacks, and
-    not twice by one request. Then one request tries it; when that fails, too, the circuit is open for twice as long,
-    up to 60 s. Any answer closes it. Nobody is refused for a circuit: a model that has no fallback, or whose fallbacks
-    all failed, is asked all the same.
+    not twice by one request. Any answer closes it. After that time one request tries it: its answer closes the
+    circuit, its failure opens it for twice as long, up to 60 s; what becomes of others, which may have begun long
+    before, does neither. Nobody is refused for a circuit: a model that has no fallback, or whose fallbacks all failed,
+    is asked all the same.
 
     What counts is what speaks of the upstream: no connection, silence, 5xx. A request that was refused (4xx) was
     answered, be it for the caller's sake or for ours. What took too long in all says nothing: the client may read
     slowly, or all places of ``max_concurrency`` be taken; nor does an answer that is not the protocol. Where it is not
     ``enabled`` it only watches.
+
+    The request that tries is known by its task: it calls ``admits`` and notes its outcome in the same one.
     """
 
     def __init__(self, *, enabled: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
@@ -126,14 +131,14 @@ class ProviderHealth:
             if self._enabled:
                 circuit.fail(model, self._clock())
         elif isinstance(error, ProviderProtocolError | ProviderTimeout):
-            circuit.probing = False
+            circuit.leave()
         else:
             circuit.failures.clear()
             circuit.close(model)
 
     def left(self, model: str) -> None:
         """Note that nobody waited for what would come of a request."""
-        self._circuit(model).probing = False
+        self._circuit(model).leave()
 
     def of(self, model: str) -> ModelHealth:
         """Tell how a model has been answering."""
@@ -155,7 +160,8 @@ class _Circuit:
     since: datetime | None = None
     until: float = 0.0
     pause: float = 0.0
-    probing: bool = False
+    probe: asyncio.Task[Any] | None = None
+    """The request that tries it, while it is half-open."""
     failures: deque[float] = field(default_factory=lambda: deque(maxlen=FAILURES))
     answers: int = 0
     errors: Counter[str] = field(default_factory=Counter)
@@ -168,22 +174,28 @@ class _Circuit:
             return True
         if self.state is CircuitState.OPEN and now >= self.until:
             self._become(CircuitState.HALF_OPEN)
-        if self.state is CircuitState.OPEN or self.probing:
+        if self.state is CircuitState.OPEN or self.probe is not None:
             return False
-        self.probing = True
+        self.probe = asyncio.current_task()
         return True
+
+    def leave(self) -> None:
+        """Let another request try it, if this one does."""
+        if self._is_tried_here():
+            self.probe = None
 
     def fail(self, model: str, now: float) -> None:
         if self.state is CircuitState.HALF_OPEN:
-            self._open(model, now, min(self.pause * 2, LONGEST_PAUSE))
+            if self._is_tried_here():
+                self._open(model, now, min(self.pause * 2, LONGEST_PAUSE))
         elif self.state is CircuitState.CLOSED:
             self.failures.append(now)
             if len(self.failures) == FAILURES and now - self.failures[0] <= WITHIN:
                 self._open(model, now, FIRST_PAUSE)
 
     def close(self, model: str) -> None:
-        if self.state is not CircuitState.CLOSED:
-            self.probing = False
+        if self.state is CircuitState.OPEN or self._is_tried_here():
+            self.probe = None
             self.failures.clear()
             self._become(CircuitState.CLOSED)
             log.info("circuit_closed", model=model)
@@ -201,11 +213,14 @@ class _Circuit:
         )
 
     def _open(self, model: str, now: float, pause: float) -> None:
-        self.probing = False
+        self.probe = None
         self.pause = pause
         self.until = now + pause
         self._become(CircuitState.OPEN)
         log.warning("circuit_opened", model=model, seconds=pause)
+
+    def _is_tried_here(self) -> bool:
+        return self.probe is not None and self.probe is asyncio.current_task()
 
     def _become(self, state: CircuitState) -> None:
         self.state = state

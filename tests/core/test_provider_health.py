@@ -9,7 +9,7 @@ import pytest
 
 from telefonist.core import provider_health
 from telefonist.core.catalog import Catalog
-from telefonist.core.generation import Generator, RetryPolicy
+from telefonist.core.generation import Answer, Generator, RetryPolicy
 from telefonist.core.provider_health import CircuitState, ProviderHealth
 from telefonist.errors import (
     ProviderCredentialsRefused,
@@ -102,6 +102,17 @@ class Line:
             except ProviderError:
                 continue
         return self.upstream.asked_since()
+
+    async def begin(self, gate: asyncio.Event) -> "asyncio.Task[Answer]":
+        """Ask ``first``, which answers once the gate opens."""
+        self.upstream.asked_since()
+        self.upstream.gate = gate
+        task = asyncio.create_task(self.generator.complete("first", HELLO))
+        while not self.upstream.asked:  # noqa: ASYNC110  a task writes to it
+            await asyncio.sleep(0)
+        self.upstream.gate = None
+        assert self.upstream.asked_since() == ["first-1"]
+        return task
 
     async def break_down(self, model: str = "first", error: ProviderError = DOWN) -> None:
         """Let a model fail until its circuit is open."""
@@ -218,17 +229,34 @@ async def test_a_probe_without_a_verdict_leaves_it_to_the_next_one(line: Line, g
         line.upstream.failing["first"] = ProviderProtocolError("upstream", reason="garbage")
         await line.ask()
     else:
-        line.upstream.gate = asyncio.Event()
-        task = asyncio.create_task(line.generator.complete("first", HELLO))
-        while not line.upstream.asked:  # noqa: ASYNC110  a task writes to it
-            await asyncio.sleep(0)
+        task = await line.begin(asyncio.Event())
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        line.upstream.gate = None
     assert line.state() is CircuitState.HALF_OPEN
     del line.upstream.failing["first"]
     assert await line.ask() == ["first-1"]
     assert line.state() is CircuitState.CLOSED
+
+
+@pytest.mark.parametrize("late", ["fails", "is answered", "is left"])
+async def test_what_becomes_of_an_older_request_says_nothing_of_the_one_that_tries(line: Line, late: str) -> None:
+    before, now = asyncio.Event(), asyncio.Event()
+    older = await line.begin(before)
+    await line.break_down()
+    line.clock.now += 10
+    probe = await line.begin(now)
+    if late == "is answered":
+        del line.upstream.failing["first"]
+    if late == "is left":
+        older.cancel()
+    before.set()
+    await asyncio.wait([older])
+    assert line.state() is CircuitState.HALF_OPEN
+    assert await line.ask() == ["spare-1"]
+    line.upstream.failing["first"] = DOWN
+    now.set()
+    await probe
+    assert line.health.of("first").probe_in == 20
 
 
 async def test_a_model_without_a_fallback_is_asked_every_time(line: Line) -> None:
