@@ -4,10 +4,10 @@ import re
 
 from telefonist.core.detection.letters import fold
 
-LONGEST = 1_200
+LONGEST = 1_000
 """Characters that are read whole."""
 HEAD = 250
-TAIL = 450
+TAIL = 400
 AROUND = 70
 """Characters on either side of a word that may matter."""
 

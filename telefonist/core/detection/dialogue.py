@@ -42,8 +42,10 @@ def consent(text: str) -> bool | None:
     if not lines:
         return True if re.fullmatch(r"\s*(?:\+|👍\S?|✅|👌\S?)+\s*", text) else None
     tags = {tag for line in lines for tag in line.present}
-    if "NO" in tags or any(tag in tags for tag in ("NONEED", "!NEED", "!YES", "LATER")):
+    if "NO" in tags or not tags.isdisjoint(("NONEED", "SELF", "!NEED", "!YES")):
         return False
+    if "LATER" in tags:
+        return None if "YES" in tags else False
     return True if "YES" in tags and "?" not in text else None
 
 

@@ -11,6 +11,8 @@ NEAR = 6
 """Words within which two meanings are seen together."""
 NEGATED = 3
 """Words after a negation that it reaches, up to the end of the clause; small words are not counted."""
+_QUOTING = ("TYPES", "AGAIN", "ASKED", "TASK", "LANG", "SAYS", "YOU", "COUNT")
+"""What tells by which way of speaking a word is quoted: "I typed", "translate", "the sign says"."""
 _BREAKS = frozenset(",—–-:();.!?…\n")
 _TURNS = frozenset({"а", "но", "but", "just", "only", "просто", "лучше"})
 _ASKING = frozenset({"ROLE", "PERSON", "ANYBODY", "POLITE", "EMPTY", "GREET", "NOW", "AGAIN", "ONLINE"})
@@ -72,6 +74,8 @@ def line_features(line: Line) -> Iterator[str]:
         found.update([f"last:{tag}" for tag in meanings[-1]])
     yield from found
     yield from (f"q:{tag}" for tag in line.quoted)
+    if line.quoted:
+        yield from (f"q:{tag}&{other}" for tag in line.quoted for other in _QUOTING if other in line.present)
     yield from (f"m:{mark}" for mark in line.marks if mark in "?!:")
     yield f"words:{min(len(line.words), 12) // 2}"
     if line.words and all(not _ASKING.isdisjoint(word.tags) for word in line.words):

@@ -8,6 +8,8 @@ from functools import cache
 from telefonist.core.detection.lexicon import read_data
 from telefonist.core.detection.words import Word
 
+SPELLING = 0.5
+"""What the pieces of spelling count for beside the features; by leaving out voices."""
 KEPT = 16_384
 """Words whose weight is remembered."""
 
@@ -33,7 +35,7 @@ class LinearModel:
         for word in words:
             spelled += self._weigh(word)
             count += len(word.pieces)
-        return self.bias + total / math.sqrt(max(1, len(features))) + spelled / math.sqrt(max(1, count))
+        return self.bias + total / math.sqrt(max(1, len(features))) + SPELLING * spelled / math.sqrt(max(1, count))
 
     def _weigh(self, word: Word) -> float:
         weight = self._spelled.get(word.text)

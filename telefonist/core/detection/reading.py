@@ -8,6 +8,8 @@ from telefonist.core.detection.words import Word, is_transliterated, is_word, re
 
 LONGEST_SEGMENT = 26
 """Words; a longer one without a full stop is cut at commas, then anywhere."""
+FARTHEST_TASK = 10
+"""Words before a colon among which a task is looked for."""
 SHORTEST_SEGMENT = 3
 """Words; a shorter one is read together with its neighbour."""
 
@@ -15,6 +17,7 @@ TOKEN = re.compile(r"[\w@$]+(?:[-'&][\w@$]+)*|[.!?…]+|[,;:()\n\"«»“”„/
 _SPELLED = re.compile(r"(?<![\w-])\w(?:[ .\-_*·•|]{1,3}\w){3,}(?![\w-])")
 _BETWEEN_LETTERS = re.compile(r"[ .\-_*·•|]+")
 _ENDS = frozenset(".!?…\n;")
+_TASKS = frozenset({"TASK", "LANG", "GRAMMAR", "SAYS", "XFER"})
 _OPENING = {"«": "»", "“": "”", "„": "“", '"': '"'}
 _SINGLE_QUOTED = re.compile(r"(?<![\w'])'([^'\n]{2,200}(?:'[a-z]{1,2}\b[^'\n]*)*)'(?!\w)")
 
@@ -88,17 +91,23 @@ def _parts(token: str) -> tuple[str, ...]:
 
 def _mark_quotes(raw: list[str], *, translit: bool) -> list[Token]:
     closing_at = _quote_spans(raw)
-    tokens, until = [], -1
+    tokens: list[Token] = []
+    until = -1
     for place, token in enumerate(raw):
-        if place in closing_at:
-            until = closing_at[place]
+        until = closing_at.get(place, until)
         is_mark = not (token[0].isalnum() or token[0] in "@$_")
-        tokens.append(
-            Token(token if is_mark else "", None if is_mark else read_word(token, translit=translit), place < until)
-        )
+        word = None if is_mark else read_word(token, translit=translit)
+        if token.startswith(":") and place <= FARTHEST_TASK and _is_task(tokens):
+            until = len(raw)
+        tokens.append(Token(token if is_mark else "", word, place < until))
     if all(token.quoted for token in tokens if token.word):
         return [Token(token.mark, token.word, False) for token in tokens]
     return tokens
+
+
+def _is_task(tokens: list[Token]) -> bool:
+    """Say whether what stands before a colon asks to do something with what follows it."""
+    return any(token.word and not _TASKS.isdisjoint(token.word.tags) for token in tokens)
 
 
 def _quote_spans(raw: list[str]) -> dict[int, int]:

@@ -12,9 +12,10 @@ from telefonist.core.detection.words import LONGEST_WORD, Word
 
 NEAR = 5
 NEGATED = 3
-LONGEST = 2000
+LONGEST = 1_200
 """Characters of a reply or a question that are read: what a reply is, it shows at its beginning."""
 _HELPLESS = frozenset({"KNOW", "ACCESS", "CANT", "ERROR", "REPHRASE", "CONTACT", "ASKDATA", "OPTION", "REFUSE"})
+_CORRECTING = frozenset({"нет", "неа", "no", "nope", "not", "none", "да"})
 _EMPTY_ALONE = frozenset({"SORRY", "PLEASE"})
 
 
@@ -37,7 +38,7 @@ def _lexicon() -> Lexicon:
 
 
 @lru_cache(maxsize=16_384)
-def _word(token: str) -> Word:
+def read_reply_word(token: str) -> Word:
     word = token.replace("'", "")[:LONGEST_WORD]
     return Word.of("0", ("NUM",)) if word.isdigit() else Word.of(word, _lexicon().tags(word))
 
@@ -50,7 +51,7 @@ def sentences(text: str) -> list[Sentence]:
     reach = 0
     for token in [*TOKEN.findall(fold(text[:LONGEST])), "."]:
         if token[0].isalnum():
-            word = _word(token)
+            word = read_reply_word(token)
             words.append(word)
             tags.append(word.negated if reach else word.telling)
             reach = NEGATED if "NEG" in word.tags else max(0, reach - 1)
@@ -83,9 +84,25 @@ def _answer_features(said: list[Sentence]) -> Iterator[str]:
             found.update(f"last:{tag}" for tag in sentence.present)
     useful = sum(_is_useful(sentence) for sentence in said)
     found.add(f"useful:{min(useful, 3)}of{min(len(said), 3)}")
+    found.add(f"helpless:{''.join(sorted(_shapes(said))) or 'no'}")
     found.add(f"asks:{sum(sentence.end == '?' for sentence in said)}of{min(len(said), 3)}")
     found.add(f"length:{min(sum(len(sentence.words) for sentence in said) // 4, 8)}")
     return iter(sorted(found))
+
+
+def _shapes(said: list[Sentence]) -> set[str]:
+    """Say which shapes of helplessness a reply has, each by one letter."""
+    present = frozenset(tag for sentence in said for tag in sentence.present)
+    shapes = {
+        "a": "!ACCESS" in present,
+        "c": "!CANT" in present,
+        "e": "ERROR" in present,
+        "k": "!KNOW" in present,
+        "o": "OPTION" in present,
+        "r": bool(present & {"REPHRASE", "!REPHRASE"}),
+        "s": any({"CONTACT", "SUPPORT"} <= sentence.present for sentence in said),
+    }
+    return {letter for letter, shown in shapes.items() if shown}
 
 
 def _is_useful(sentence: Sentence) -> bool:
@@ -122,11 +139,21 @@ def _between(asked: list[Sentence], said: list[Sentence], question: str, answer:
                 yield f"Q:{tag}>?"
     if "?" not in question:
         yield "Q:tells"
+    helpless = "".join(sorted(_shapes(said)))
+    complains = not wanted.isdisjoint(("ALREADY", "!ALREADY", "WRONG", "!WRONG")) or _corrects(asked) or "!" in question
+    yield f"shape:{helpless or 'no'}:{'asks' if '?' in answer else 'says'}:{'complains' if complains else ''}"
+    yield from ("complains",) if complains else ()
+    yield f"harm:{'HARM' in wanted}:{'c' in helpless or not shown.isdisjoint(('REFUSE', '!REFUSE'))}"
     theirs = {word.text[:5] for sentence in asked for word in sentence.words if len(word.text) > 3}
     ours = {word.text[:5] for sentence in said for word in sentence.words if len(word.text) > 3}
     yield f"shared:{min(len(theirs & ours), 3)}"
     if any(letter.isdigit() for letter in question) and "ASKDATA" in shown:
         yield "asks-what-was-said"
+
+
+def _corrects(asked: list[Sentence]) -> bool:
+    """Say whether a question begins by denying something, as one does who was not understood."""
+    return bool(asked) and asked[0].words[0].text in _CORRECTING
 
 
 def _pairs(meanings: tuple[Tags, ...]) -> set[str]:

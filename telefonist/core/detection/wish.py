@@ -26,7 +26,7 @@ def views(text: str) -> list[View]:
     whole = tuple(_whole_features(lines))
     seen = []
     for place, line in enumerate(lines):
-        features = [*line_features(line), *whole, *_rules(line)]
+        features = [*line_features(line), *whole]
         if place:
             features.extend(f"p:{tag}" for tag in _around(lines[place - 1]))
         if place + 1 < len(lines):
@@ -52,21 +52,6 @@ def _whole_features(lines: list[Line]) -> Iterator[str]:
     if lines and lines[0].meanings:
         yield from (f"g:first:{tag}" for tag in lines[0].meanings[0] if tag in _WHOLE)
     yield f"g:lines:{min(len(lines), 4)}"
-
-
-def _rules(line: Line) -> Iterator[str]:
-    """Say which shapes of a request the line has, by rules that need no training."""
-    someone = line.has(*_ROLES)
-    demand = line.has(*_DEMANDS)
-    denied = line.has_denied(*_ROLES, *_DEMANDS)
-    if someone and demand and not denied and not line.has("PASTV", "TASK", "LANG", "CANCEL", "WHEN", "THIRD"):
-        yield "r:asks"
-    if denied and not line.has(*_DEMANDS):
-        yield "r:denies"
-    if line.has("!BOT") and not line.has("!PERSON", "!ROLE"):
-        yield "r:no-bot"
-    if demand and someone and line.has("ME"):
-        yield "r:me"
 
 
 def reason_for(view: View) -> str:
