@@ -12,7 +12,15 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from telefonist.errors import ProviderError, ProviderFailed, ProviderProtocolError, ProviderTimeout, ProviderUnreachable
+from telefonist.errors import (
+    ProviderCredentialsRefused,
+    ProviderError,
+    ProviderFailed,
+    ProviderOutOfFunds,
+    ProviderProtocolError,
+    ProviderTimeout,
+    ProviderUnreachable,
+)
 from telefonist.logs import get_logger
 from telefonist.types import utc_now
 
@@ -86,10 +94,13 @@ class ProviderHealth:
     before, does neither. Nobody is refused for a circuit: a model that has no fallback, or whose fallbacks all failed,
     is asked all the same.
 
-    What counts is what speaks of the upstream: no connection, silence, 5xx. A request that was refused (4xx) was
-    answered, be it for the caller's sake or for ours. What took too long in all says nothing: the client may read
-    slowly, or all places of ``max_concurrency`` be taken; nor does an answer that is not the protocol. Where it is not
-    ``enabled`` it only watches.
+    What counts is what speaks of the upstream: no connection, silence, 5xx, a key that is refused (401) or has no money
+    (402). Another 4xx is an answer to one request: 403, too, which OpenRouter gives to words that its moderation flags,
+    and 429: repeating cures it, and an open circuit would deprive a model without fallbacks of that.
+
+    No verdict is what took too long in all (the client may read slowly, or all places of ``max_concurrency`` be taken)
+    and an answer that is not the protocol: the words that were asked for can be to blame, as where arguments come out
+    wrong or an answer grows too long. Where it is not ``enabled`` it only watches.
 
     The request that tries is known by its task: it calls ``admits`` and notes its outcome in the same one.
     """
@@ -233,7 +244,9 @@ def _speaks_of_the_upstream(error: ProviderError) -> bool:
         return not 400 <= error.values.get("status", 500) < 500
     if isinstance(error, ProviderTimeout):
         return error.values.get("phase") != "total"
-    return isinstance(error, ProviderUnreachable)
+    if isinstance(error, ProviderCredentialsRefused):
+        return error.values.get("status") != 403
+    return isinstance(error, ProviderUnreachable | ProviderOutOfFunds)
 
 
 def _times(seconds: deque[float]) -> Times | None:

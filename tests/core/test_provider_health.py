@@ -15,6 +15,7 @@ from telefonist.errors import (
     ProviderCredentialsRefused,
     ProviderError,
     ProviderFailed,
+    ProviderOutOfFunds,
     ProviderProtocolError,
     ProviderRateLimited,
     ProviderRejectedRequest,
@@ -164,7 +165,10 @@ async def test_five_failures_over_a_longer_time_are_not_enough(line: Line) -> No
         (ProviderFailed("upstream", status=409, reason="conflict"), False),
         (ProviderRateLimited("upstream", reason="slowly"), False),
         (ProviderRejectedRequest("upstream", status=400, reason="too long"), False),
-        (ProviderCredentialsRefused("upstream", status=401, reason="key"), False),
+        (ProviderCredentialsRefused("upstream", status=401, reason="key"), True),
+        (ProviderCredentialsRefused("upstream", status=400, reason="scope"), True),
+        (ProviderCredentialsRefused("upstream", status=403, reason="your input was flagged"), False),
+        (ProviderOutOfFunds("upstream", reason="empty"), True),
         (ProviderProtocolError("upstream", reason="garbage"), False),
     ],
     ids=lambda value: value.code if isinstance(value, ProviderError) else str(value),
@@ -211,6 +215,13 @@ async def test_a_circuit_that_closed_opens_for_the_shortest_time_again(line: Lin
     assert await line.ask() == ["first-1"]
     await line.break_down()
     assert line.health.of("first").probe_in == 10
+
+
+async def test_a_probe_that_finds_the_account_still_empty_opens_the_circuit_again(line: Line) -> None:
+    await line.break_down(error=ProviderOutOfFunds("upstream", reason="empty"))
+    line.clock.now += 10
+    assert await line.ask() == ["first-1", "spare-1"]
+    assert line.health.of("first").probe_in == 20
 
 
 async def test_a_probe_that_is_answered_with_a_refusal_closes_the_circuit(line: Line) -> None:
