@@ -19,6 +19,7 @@
     ├── TelegramFailure              502  the Bot API refused, or did not answer
     └── ProviderError                502  an upstream model; ``repeatable`` says whether a second try is safe
         ├── ProviderUnreachable           no connection
+        │   └── ProviderUntrusted             a certificate that we do not trust
         ├── ProviderTimeout          504
         ├── ProviderRateLimited           429 upstream, with Retry-After
         ├── ProviderFailed                5xx upstream
@@ -223,6 +224,12 @@ class ProviderUnreachable(ProviderError):
 
     code = "provider_unreachable"
     repeatable = True
+
+
+class ProviderUntrusted(ProviderUnreachable):
+    """The upstream's certificate could not be verified (``reason``): the next try would meet the same one."""
+
+    repeatable = False
 
 
 class ProviderTimeout(ProviderError):

@@ -15,6 +15,7 @@ from telefonist.errors import (
     ProviderProtocolError,
     ProviderTimeout,
     ProviderUnreachable,
+    ProviderUntrusted,
 )
 from telefonist.providers.failures import from_response
 from telefonist.providers.patience import Patience
@@ -163,8 +164,8 @@ class Upstream:
         Leaving the block early, cancellation included, closes the connection at once; after the end of the answer it
         is kept for the next request.
 
-        Raises ProviderUnreachable without a connection, ProviderTimeout past a limit, and for a refusal the error of
-        its status (``failures.from_response``).
+        Raises ProviderUnreachable without a connection, ProviderUntrusted for a certificate that does not verify,
+        ProviderTimeout past a limit, and for a refusal the error of its status (``failures.from_response``).
         """
         answer = await self._accepted(url, body, headers, deadline)
         try:
@@ -207,6 +208,8 @@ class Upstream:
             raise ProviderProtocolError(name, reason=reason) from None
         except aiohttp.ServerDisconnectedError:
             raise ProviderUnreachable(name, reason="the connection was closed before an answer") from None
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise ProviderUntrusted(name, reason=reason_from(str(error), self.secrets)) from None
         except (aiohttp.ClientError, OSError) as error:
             raise ProviderUnreachable(name, reason=reason_from(str(error), self.secrets)) from None
 

@@ -15,7 +15,7 @@ from telefonist.errors import (
     ProviderProtocolError,
     ProviderRateLimited,
     ProviderTimeout,
-    ProviderUnreachable,
+    ProviderUntrusted,
 )
 from telefonist.memory.base import EARLY
 from telefonist.memory.local import LocalTokens
@@ -315,7 +315,7 @@ async def test_two_credentials_do_not_share_a_token(gigachat: FakeGigaChat, make
 async def test_a_private_ca_is_trusted_by_both_hosts_only_where_its_bundle_is_given(
     gigachat: FakeGigaChat, make_gigachat: MakeGigaChat
 ) -> None:
-    with pytest.raises(ProviderUnreachable, match="certificate"):
+    with pytest.raises(ProviderUntrusted, match="certificate"):
         await make_gigachat(ca_bundle="").complete(ask())
     assert gigachat.tokens.requests == []
 
@@ -325,7 +325,7 @@ async def test_the_api_is_verified_as_the_token_host_is(
 ) -> None:
     other = PrivateCA(tmp_path)
     async with FakeGigaChat(other.server) as stranger:
-        with pytest.raises(ProviderUnreachable, match="certificate"):
+        with pytest.raises(ProviderUntrusted, match="certificate"):
             await make_gigachat(chat_url=f"{stranger.api.address}/api/v1/chat/completions").complete(ask())
         assert stranger.api.requests == []
     assert len(gigachat.tokens.requests) == 1

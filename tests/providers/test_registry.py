@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from telefonist.errors import ConfigurationError, ProviderUnreachable
+from telefonist.errors import ConfigurationError, ProviderUntrusted
 from telefonist.memory.local import LocalTokens
 from telefonist.memory.local_quotas import LocalSlots
 from telefonist.providers.registry import Providers
@@ -75,8 +75,9 @@ async def test_a_private_ca_is_trusted_only_where_its_bundle_is_given(
         row = {"base_url": upstream.base_url, "api_key": upstream.api_key}
         answer = await make_provider(**row, ca_bundle=str(private_ca.bundle)).complete(ask())
         assert answer.text == "Hello from upstream."
-        with pytest.raises(ProviderUnreachable, match="certificate"):
+        with pytest.raises(ProviderUntrusted, match="certificate") as refused:
             await make_provider(**row).complete(ask())
+    assert not refused.value.repeatable
 
 
 async def test_proxies_of_the_environment_are_not_used(
