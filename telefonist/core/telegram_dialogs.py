@@ -169,7 +169,7 @@ class TelegramDialogs:
 
     async def _said(self, visit: Visit, message: TelegramMessage) -> None:
         connection, chat = visit.desk.connection, visit.chat
-        content = _content(message)
+        content = message_content(message)
         message_id, tokens = new_id(), message_tokens(content)
         place = await dialogs.enter(connection, chat.conversation_id)
         dialog = await dialogs.get(connection, chat.conversation_id)
@@ -200,7 +200,7 @@ class TelegramDialogs:
         known = await telegram_chats.find_message(desk.connection, message.place.chat_id, message.telegram_id)
         if known is None:
             return
-        content = _content(message)
+        content = message_content(message)
         await dialogs.enter(desk.connection, known.conversation_id)
         if not await telegram_chats.change_message(desk.connection, known, content, message_tokens(content)):
             return
@@ -239,7 +239,7 @@ class TelegramDialogs:
         return bool(own_name) and f"@{own_name.lower()}" in message.text.lower()
 
 
-def _content(message: TelegramMessage) -> str:
+def message_content(message: TelegramMessage) -> str:
     """Give a message in words: a file by its kind and name, then what is written below it."""
     words = message.text.replace("\x00", "").strip()
     if message.media is None:

@@ -32,6 +32,8 @@ from telefonist.types import (
 )
 
 TAKE = "op-take"
+PICK = "op-pick"
+"""As TAKE, below a list: it stays for the others in it."""
 DECLINE = "op-pass"
 SWITCH = "op-talk"
 

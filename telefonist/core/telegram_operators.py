@@ -15,8 +15,10 @@ from telefonist.core.conversations import message_tokens
 from telefonist.core.handoff import Handoffs
 from telefonist.core.handoff_desk import Desk
 from telefonist.core.telegram_commands import Command, command_of
+from telefonist.core.telegram_dialogs import message_content
 from telefonist.core.telegram_operator_chats import (
     DECLINE,
+    PICK,
     SWITCH,
     TAKE,
     OperatorChat,
@@ -24,6 +26,7 @@ from telefonist.core.telegram_operator_chats import (
     dialog_buttons,
     name_of,
 )
+from telefonist.core.voices import TELEGRAM, scheme_of
 from telefonist.errors import NotFound, RateLimited
 from telefonist.logs import get_logger
 from telefonist.memory.base import RateLimiter, enforce
@@ -34,8 +37,10 @@ from telefonist.storage.telegram_operators import OwnDialog
 from telefonist.types import (
     Dialog,
     HandoffEnd,
+    NoticeKind,
     Operator,
     Owner,
+    Role,
     TelegramEvent,
     TelegramMessage,
     TelegramPlace,
@@ -135,7 +140,7 @@ class PrivateDesk:
         await desk.give_back(place.conversation_id, HandoffEnd.WITHDRAWN)
         await chat.say("operator_welcome")
 
-    async def _obey(self, seat: "Seat", command: Command) -> None:
+    async def _obey(self, seat: Seat, command: Command) -> None:
         connection, operator = seat.connection, seat.operator
         match command.name:
             case "online" | "offline":
@@ -145,7 +150,7 @@ class PrivateDesk:
             case "switch" | "dialogs":
                 await self._list(seat, SWITCH, await staff.own_dialogs(connection, operator.id))
             case "waiting":
-                await self._list(seat, TAKE, await staff.waiting_dialogs(connection, MOST_WAITING))
+                await self._list(seat, PICK, await staff.waiting_dialogs(connection, MOST_WAITING))
             case "done" | "tobot":
                 end = HandoffEnd.CLOSED if command.name == "done" else HandoffEnd.RETURNED
                 await self._end(seat, end)
@@ -161,14 +166,14 @@ class PrivateDesk:
             case _:
                 await seat.say("telegram_unknown_command")
 
-    async def _list(self, seat: "Seat", button: str, found: Sequence[OwnDialog]) -> None:
+    async def _list(self, seat: Seat, button: str, found: Sequence[OwnDialog]) -> None:
         full, none = {
             SWITCH: ("operator_your_dialogs", "operator_no_dialogs"),
-            TAKE: ("operator_waiting_dialogs", "operator_nobody_waits"),
+            PICK: ("operator_waiting_dialogs", "operator_nobody_waits"),
         }[button]
         await seat.say(full if found else none, dialog_buttons(button, found))
 
-    async def _end(self, seat: "Seat", end: HandoffEnd) -> None:
+    async def _end(self, seat: Seat, end: HandoffEnd) -> None:
         """End the conversation that the operator writes to; that it is over they hear as operators do."""
         conversation_id = seat.talking_in
         if conversation_id is None:
@@ -176,7 +181,7 @@ class PrivateDesk:
         elif await seat.desk.give_back(conversation_id, end, seat.operator) is None:
             await seat.not_sent(conversation_id)
 
-    async def _note(self, seat: "Seat", words: str) -> None:
+    async def _note(self, seat: Seat, words: str) -> None:
         if not words:
             await seat.say("operator_note_what")
         elif seat.talking_in is None:
@@ -185,17 +190,21 @@ class PrivateDesk:
             await seat.desk.note(seat.talking_in, seat.operator, words)
             await seat.say("operator_noted")
 
-    async def _written(self, seat: "Seat", message: TelegramMessage) -> None:
+    async def _written(self, seat: Seat, message: TelegramMessage) -> None:
         conversation_id = seat.talking_in
         if conversation_id is None:
             await seat.to_nobody()
             return
+        place = await dialogs.enter(seat.connection, conversation_id)
         words = message.text.replace("\x00", "")
-        if message.media is not None or not words.strip():
-            title = await staff.title_of(seat.connection, conversation_id)
-            await seat.say("operator_no_files", title=title)
+        is_text = message.media is None and bool(words.strip())
+        if not is_text and scheme_of(place.callback_url) != TELEGRAM:
+            await seat.say("operator_no_files", title=await staff.title_of(seat.connection, conversation_id))
             return
-        message_id = await seat.desk.reply(conversation_id, seat.operator, words)
+        if is_text:
+            message_id = await seat.desk.reply(conversation_id, seat.operator, words)
+        else:
+            message_id = await self._copied(seat, place, message)
         if message_id is None:
             await seat.not_sent(conversation_id)
             return
@@ -203,7 +212,21 @@ class PrivateDesk:
             seat.connection, message.place, message.telegram_id, conversation_id, message_id, kind="reply"
         )
 
-    async def _edited(self, seat: "Seat", message: TelegramMessage) -> bool:
+    async def _copied(self, seat: Seat, place: Place, message: TelegramMessage) -> UUID | None:
+        """Send the user a file, or whatever else is no text; gives its id, None where the dialog is not theirs."""
+        dialog = await dialogs.operator_wrote(seat.connection, place, seat.operator.id)
+        if dialog is None:
+            return None
+        message_id, content = new_id(), message_content(message)
+        origin = {"from_chat_id": message.place.chat_id, "message_id": message.telegram_id}
+        copied = call(message_id, TelegramPlace.of(place.callback_url), "copyMessage", origin)
+        tokens = message_tokens(content)
+        await remarks.append(seat.connection, place, Role.OPERATOR, content, tokens, message_id)
+        await remarks.send(seat.connection, place, [copied], place.callback_url)
+        await seat.desk.notice(NoticeKind.MESSAGE, dialog, seat.operator.id)
+        return message_id
+
+    async def _edited(self, seat: Seat, message: TelegramMessage) -> bool:
         """Let the user see the new words where their channel can, while the conversation is the operator's."""
         known = await telegram_chats.find_message(seat.connection, message.place.chat_id, message.telegram_id)
         if known is None or known.kind != "reply":
@@ -214,7 +237,7 @@ class PrivateDesk:
         sent = await staff.sent_as(seat.connection, known.conversation_id, known.message_id)
         is_theirs = dialog.owner is Owner.OPERATOR and dialog.operator_id == seat.operator.id
         parts = messages(new_id(), message.place, Formatted(words))
-        if sent is None or not is_theirs or len(parts) != 1:
+        if sent is None or not is_theirs or len(parts) != 1 or message.media is not None:
             await seat.say("operator_not_edited")
             return True
         if await telegram_chats.change_message(seat.connection, known, words, message_tokens(words)):
@@ -225,15 +248,15 @@ class PrivateDesk:
             await remarks.send(seat.connection, place, [changed], place.callback_url)
         return True
 
-    async def _pressed(self, seat: "Seat", press: TelegramPress) -> bool:
+    async def _pressed(self, seat: Seat, press: TelegramPress) -> bool:
         """Do what a button of an operator's stands for, after another look at how things are now."""
         kind, _, rest = press.data.partition(":")
-        if kind not in (TAKE, DECLINE, SWITCH):
+        if kind not in (TAKE, PICK, DECLINE, SWITCH):
             return kind not in (RATE, BACK_TO_BOT)
         try:
             conversation_id = UUID(rest)
             title = await staff.title_of(seat.connection, conversation_id)
-            if kind == TAKE:
+            if kind in (TAKE, PICK):
                 await self._take(seat, conversation_id, title)
             elif kind == DECLINE:
                 await self._decline(seat, conversation_id, title)
@@ -242,9 +265,12 @@ class PrivateDesk:
         except (ValueError, NotFound):
             log.warning("operator_button_refused", operator=str(seat.operator.id))
             return True
+        if kind == TAKE:
+            bare = call(new_id(), press.place, "editMessageReplyMarkup", {"message_id": press.telegram_id})
+            await seat.send([bare])
         return True
 
-    async def _take(self, seat: "Seat", conversation_id: UUID, title: str) -> None:
+    async def _take(self, seat: Seat, conversation_id: UUID, title: str) -> None:
         """Give them the conversation if it still waits: an old card is no reason to interrupt the bot."""
         await dialogs.enter(seat.connection, conversation_id)
         before = await dialogs.get(seat.connection, conversation_id)
@@ -256,7 +282,7 @@ class PrivateDesk:
         else:
             await seat.gone(before, title)
 
-    async def _decline(self, seat: "Seat", conversation_id: UUID, title: str) -> None:
+    async def _decline(self, seat: Seat, conversation_id: UUID, title: str) -> None:
         await staff.decline_in_turn(seat.connection)
         if await seat.desk.decline(conversation_id, seat.operator):
             await seat.say("operator_declined")
@@ -267,7 +293,7 @@ class PrivateDesk:
         elif dialog.operator_id != seat.operator.id:
             await seat.gone(dialog, title)
 
-    async def _switch(self, seat: "Seat", conversation_id: UUID, title: str) -> None:
+    async def _switch(self, seat: Seat, conversation_id: UUID, title: str) -> None:
         await dialogs.enter(seat.connection, conversation_id)
         dialog = await dialogs.get(seat.connection, conversation_id)
         if dialog.owner is not Owner.OPERATOR or dialog.operator_id != seat.operator.id:
