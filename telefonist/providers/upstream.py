@@ -238,7 +238,8 @@ def _tls(config: ProviderConfig) -> ssl.SSLContext | bool:
     try:
         return ssl.create_default_context(cafile=config.ca_bundle)
     except OSError as error:
+        where = "ca_bundle or GIGACHAT_CA_BUNDLE" if config.kind == "gigachat" else "ca_bundle"
         raise ConfigurationError(
             f"providers.{config.name}.ca_bundle: {config.ca_bundle!r} cannot be read ({error}). "
-            "Give the path of a PEM file with the certificates to trust."
+            f"Give the path of a PEM file with the certificates to trust in {where}."
         ) from error

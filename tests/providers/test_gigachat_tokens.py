@@ -337,7 +337,8 @@ async def test_the_api_is_verified_as_the_token_host_is(
         ({"api_key": ""}, r"providers\.fake\.api_key: missing"),
         ({"api_key": "hidden\n"}, r"providers\.fake\.api_key: holds a line break"),
         ({"auth_url": ""}, r"providers\.fake\.auth_url: not an http\(s\) address"),
-        ({"ca_bundle": "/nowhere/ca.pem"}, "cannot be read"),
+        ({"ca_bundle": "/nowhere/ca.pem"}, r"cannot be read .* in ca_bundle or GIGACHAT_CA_BUNDLE\."),
+        ({"ca_bundle": __file__}, r"cannot be read .* in ca_bundle or GIGACHAT_CA_BUNDLE\."),
     ],
 )
 async def test_a_row_that_cannot_work_says_what_to_mend(
