@@ -62,6 +62,8 @@ def request_body(provider: str, request: ChatRequest, *, stream: bool) -> dict[s
     options = request.options
     if (options.get("n") or 1) != 1:
         reject(provider, "GigaChat gives one answer to a request: n must be 1")
+    if options.get("logprobs"):
+        reject(provider, "GigaChat tells no logprobs: leave them out")
     body = {name: value for name, value in options.items() if name not in _NO_COUNTERPART and value is not None}
     body |= _functions(provider, options)
     body |= _response_format(provider, options.get("response_format"))
