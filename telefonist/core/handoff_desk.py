@@ -236,9 +236,11 @@ class Desk:
         await dialogs.enter(self.connection, conversation_id)
         return await self._offer(await dialogs.get(self.connection, conversation_id))
 
-    async def notice(self, kind: NoticeKind, dialog: Dialog, operator_id: UUID | None) -> None:
+    async def notice(
+        self, kind: NoticeKind, dialog: Dialog, operator_id: UUID | None, *, changed: UUID | None = None
+    ) -> None:
         """Tell operators of something in this transaction, and everybody who listens after it."""
-        notice = Notice(kind, dialog.conversation_id, operator_id, dialog.handoff_id)
+        notice = Notice(kind, dialog.conversation_id, operator_id, dialog.handoff_id, changed)
         self.told.append((notice, dialog.owner))
         for channel in self._channels:
             await channel.write(self.connection, notice)

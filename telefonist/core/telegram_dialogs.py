@@ -206,7 +206,7 @@ class TelegramDialogs:
             return
         dialog = await dialogs.get(desk.connection, known.conversation_id)
         if dialog.owner is not Owner.BOT:
-            await desk.notice(NoticeKind.MESSAGE, dialog, dialog.operator_id)
+            await desk.notice(NoticeKind.MESSAGE, dialog, dialog.operator_id, changed=known.message_id)
 
     async def _pressed(self, desk: Desk, conversation_id: UUID, press: TelegramPress) -> None:
         if press.is_private and press.sender.id != press.place.chat_id:

@@ -5,10 +5,10 @@ shown: nothing is lost on the way, and nothing comes twice.
 """
 
 from collections.abc import Sequence
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from telefonist.channels.telegram_messages import Buttons, call, messages
-from telefonist.channels.telegram_text import Formatted
+from telefonist.channels.telegram_text import Formatted, split
 from telefonist.core.handoff import Handoffs
 from telefonist.core.summaries import LAST_MESSAGES, excerpt
 from telefonist.storage import dialogs, handoffs, remarks
@@ -53,9 +53,15 @@ class PrivateChat:
         """Tell them something of the service's own."""
         await self.tell(render(code, self.language, values), buttons)
 
-    async def tell(self, text: str, buttons: Buttons = ()) -> None:
-        """Tell them something in these words."""
-        await self.send(messages(new_id(), TelegramPlace.of(self.place.callback_url), Formatted(text), buttons))
+    async def tell(self, text: str, buttons: Buttons = (), *, message_id: UUID | None = None) -> None:
+        """Tell them something in these words, known by ``message_id``."""
+        here = TelegramPlace.of(self.place.callback_url)
+        await self.send(messages(message_id or new_id(), here, Formatted(text), buttons))
+
+    async def change(self, telegram_id: int, text: str) -> None:
+        """Put other words in the place of what they were told."""
+        here = TelegramPlace.of(self.place.callback_url)
+        await self.send([call(new_id(), here, "editMessageText", {"message_id": telegram_id, "text": text})])
 
     async def copy(self, chat_id: int, telegram_id: int) -> None:
         """Show them a message of another chat, whatever is in it."""
@@ -94,6 +100,8 @@ class OperatorChats:
                 await self._returned(connection, notice)
             case NoticeKind.MESSAGE:
                 await show(connection, dialog)
+                if notice.changed is not None:
+                    await self._changed(connection, dialog, notice.changed)
 
     async def _offered(self, connection: Transaction, notice: Notice) -> None:
         chat = await chat_of(connection, notice.operator_id)
@@ -150,6 +158,21 @@ class OperatorChats:
         rest = await staff.own_dialogs(connection, chat.operator.id)
         await chat.say("operator_dialog_over", dialog_buttons(SWITCH, rest), title=title)
 
+    async def _changed(self, connection: Transaction, dialog: Dialog, message_id: UUID) -> None:
+        """Let the operator see what the user made of a message; one that is on its way is followed by another."""
+        chat = None if dialog.owner is not Owner.OPERATOR else await chat_of(connection, dialog.operator_id)
+        if chat is None:
+            return
+        copy_id = _copy_id(message_id, chat.operator.id)
+        copy = await staff.copy_of(connection, dialog.conversation_id, message_id, copy_id)
+        if copy is None:
+            return
+        text = f"{await staff.title_of(connection, dialog.conversation_id)}: {copy.content}"
+        if copy.telegram_id is None or len(split(Formatted(text))) != 1:
+            await chat.tell(text)
+        else:
+            await chat.change(copy.telegram_id, text)
+
 
 class CatchUp:
     """Shows operators what a process that died in between left unshstaff."""
@@ -176,7 +199,7 @@ async def show(connection: Transaction, dialog: Dialog, *, queued: bool = False)
         return
     title = await staff.title_of(connection, dialog.conversation_id)
     for each in written:
-        await chat.tell(f"{title}: {each.content}")
+        await chat.tell(f"{title}: {each.content}", message_id=_copy_id(each.message_id, chat.operator.id))
         if each.chat_id is not None and each.telegram_id is not None:
             await chat.copy(each.chat_id, each.telegram_id)
 
@@ -192,6 +215,11 @@ async def chat_of(connection: Transaction, operator_id: UUID | None) -> Operator
 def dialog_buttons(kind: str, found: Sequence[OwnDialog]) -> Buttons:
     """Give a button for each conversation."""
     return [[(each.title[:LONGEST_BUTTON], f"{kind}:{each.conversation_id}")] for each in found]
+
+
+def _copy_id(message_id: UUID, operator_id: UUID) -> UUID:
+    """Name the copy of a message that an operator gets, for it to be found again."""
+    return uuid5(operator_id, str(message_id))
 
 
 async def name_of(connection: Transaction, operator_id: UUID | None) -> str:

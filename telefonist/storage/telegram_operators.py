@@ -56,7 +56,7 @@ WITH fresh AS (
     UPDATE dialogs SET shown_turn = (SELECT max(turn) FROM fresh)
     WHERE conversation_id = :conversation AND EXISTS (SELECT 1 FROM fresh)
 )
-SELECT fresh.content, t.chat_id, t.telegram_id FROM fresh
+SELECT fresh.id, fresh.content, t.chat_id, t.telegram_id FROM fresh
 LEFT JOIN telegram_messages t ON t.message_id = fresh.id AND t.kind = 'got' AND t.media IS NOT NULL
 ORDER BY fresh.turn, fresh.part
 """)
@@ -76,6 +76,13 @@ SELECT chat_id, telegram_id FROM telegram_messages
 WHERE message_id = :message AND conversation_id = :conversation AND kind = 'sent'
 """)
 
+COPY = text("""
+SELECT m.content, t.telegram_id FROM deliveries d
+JOIN messages m ON m.id = :message AND m.conversation_id = :conversation
+LEFT JOIN telegram_messages t ON t.message_id = d.id AND t.kind = 'sent'
+WHERE d.id = :copy
+""")
+
 IN_TURN = text("SELECT pg_advisory_xact_lock(hashtext('operators decline one after the other'))")
 
 
@@ -91,9 +98,19 @@ class OwnDialog:
 class Shown:
     """What a user wrote; with a file, where it is to be copied from."""
 
+    message_id: UUID
     content: str
     chat_id: int | None
     telegram_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A message as an operator was shown it, and its words now."""
+
+    content: str
+    telegram_id: int | None
+    """None while it is on its way."""
 
 
 async def dialogs_behind(database: Database) -> Sequence[UUID]:
@@ -160,7 +177,7 @@ async def show(connection: AsyncConnection, conversation_id: UUID, *, queued: bo
     What the bot may still answer is left out, unless ``queued``: that is for an operator who has only just come.
     """
     rows = await connection.execute(SHOW, {"conversation": conversation_id, "queued": queued})
-    return [Shown(row.content, row.chat_id, row.telegram_id) for row in rows]
+    return [Shown(row.id, row.content, row.chat_id, row.telegram_id) for row in rows]
 
 
 async def sent_as(connection: AsyncConnection, conversation_id: UUID, message_id: UUID) -> tuple[int, int] | None:
@@ -168,6 +185,13 @@ async def sent_as(connection: AsyncConnection, conversation_id: UUID, message_id
     values = {"conversation": conversation_id, "message": message_id}
     row = (await connection.execute(SENT_AS, values)).one_or_none()
     return None if row is None else (row.chat_id, row.telegram_id)
+
+
+async def copy_of(connection: AsyncConnection, conversation_id: UUID, message_id: UUID, copy_id: UUID) -> Copy | None:
+    """Look up an operator's copy of a message; None where they have none."""
+    values = {"conversation": conversation_id, "message": message_id, "copy": copy_id}
+    row = (await connection.execute(COPY, values)).one_or_none()
+    return None if row is None else Copy(row.content, row.telegram_id)
 
 
 async def talk_in(connection: AsyncConnection, operator_id: UUID, conversation_id: UUID) -> None:

@@ -177,3 +177,5 @@ class Notice:
     operator_id: UUID | None = None
     """Whom it concerns: to whom it is offered, who took it, who had it."""
     handoff_id: UUID | None = None
+    changed: UUID | None = None
+    """The message whose words are others now."""

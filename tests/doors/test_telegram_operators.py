@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -13,6 +14,7 @@ from tests.core import people
 from tests.doors.conftest import Serve
 from tests.doors.telegram_service import Service, open_service
 from tests.fakes.openai_upstream import answer
+from tests.fakes.receiver import Receiver
 from tests.fakes.telegram_people import Person
 from tests.waiting import until
 
@@ -58,6 +60,12 @@ async def take_data(service: Service) -> str:
 async def until_stored(service: Service, words: str) -> None:
     query = "SELECT 1 FROM messages WHERE content = $1"
     await until(lambda: service.exchange.rows(query, words))
+
+
+async def known(service: Service, person: Person, message: dict[str, Any]) -> Any:
+    """Tell whether the service knows by which id a message went out."""
+    query = "SELECT 1 FROM telegram_messages WHERE kind = 'sent' AND chat_id = $1 AND telegram_id = $2"
+    return await service.exchange.rows(query, person.id, message["message_id"])
 
 
 async def until_sent(service: Service, words: str) -> None:
@@ -249,6 +257,50 @@ async def test_a_change_of_what_an_operator_wrote_reaches_the_user(service: Serv
     await olga.edits(message, "Завтра")
     await anna.reads_text("Завтра")
     assert not any("Завтро" in text for text in anna.texts)
+
+
+async def test_a_change_of_what_the_user_wrote_reaches_the_operator(service: Service) -> None:
+    olga, anna = await operator(service, "Ольга"), service.telegram.person("Анна")
+    await talking(service, olga, anna)
+    message = await anna.writes("Заказ 17")
+    shown = await olga.reads_text("Анна: Заказ 17")
+    await until(lambda: known(service, olga, shown))
+    await anna.edits(message, "Заказ 71")
+    await olga.reads_text("Анна: Заказ 71")
+    assert not any("Заказ 17" in text for text in olga.texts)
+
+
+async def test_a_programs_user_talks_to_an_operator_in_telegram(service: Service) -> None:
+    olga, program = await operator(service, "Ольга"), await service.exchange.user(credits_=100)
+    async with Receiver() as receiver:
+
+        async def ask(words: str) -> None:
+            asked = {"message": words, "callback_url": receiver.url, "conversation_id": "web-7"}
+            taken = await service.exchange.client.post("/webhook", json=asked, headers=program.headers)
+            assert taken.status_code == 202, taken.text
+
+        await ask("Соедините с оператором")
+        card = await olga.reads_text("web-7 ждёт человека")
+        await olga.presses(card, "Взять")
+        await olga.reads_text("Разговор у вас: web-7")
+        await ask("Где заказ?")
+        await olga.reads_text("web-7: Где заказ?")
+        await olga.writes("Уже едет")
+        await olga.sends_photo()
+        await olga.reads_text("web-7 получает только текст")
+        await olga.writes("/done")
+        await olga.reads_text("Разговор с web-7 завершён")
+        callbacks = [each.json for each in await receiver.wait_for(5)]
+    assert [callback["status"] for callback in callbacks if callback["generated_response"] is None] == [
+        "waiting_for_operator"
+    ]
+    said = [(each["author"], each["generated_response"]) for each in callbacks if each["generated_response"]]
+    assert said == [
+        ("bot", "Переключаю на человека"),
+        ("bot", "К разговору подключился оператор."),
+        ("operator", "Уже едет"),
+        ("bot", "Оператор завершил разговор. Если появятся вопросы, ответит бот."),
+    ]
 
 
 async def test_files_go_both_ways(service: Service) -> None:
