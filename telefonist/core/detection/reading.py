@@ -37,10 +37,6 @@ class Segment:
 
     tokens: tuple[Token, ...]
 
-    @property
-    def words(self) -> int:
-        return sum(token.word is not None for token in self.tokens)
-
 
 def read(text: str) -> list[Segment]:
     """Read a message into segments, in order."""
