@@ -199,7 +199,9 @@ async def show(connection: Transaction, dialog: Dialog, *, queued: bool = False)
         return
     title = await staff.title_of(connection, dialog.conversation_id)
     for each in written:
-        await chat.tell(f"{title}: {each.content}", message_id=_copy_id(each.message_id, chat.operator.id))
+        copy_id = _copy_id(each.message_id, chat.operator.id)
+        await chat.tell(f"{title}: {each.content}", message_id=copy_id)
+        await staff.copied(connection, copy_id, dialog.conversation_id)
         if each.chat_id is not None and each.telegram_id is not None:
             await chat.copy(each.chat_id, each.telegram_id)
 

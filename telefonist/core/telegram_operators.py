@@ -42,6 +42,7 @@ from telefonist.types import (
     Owner,
     Role,
     TelegramEvent,
+    TelegramMembership,
     TelegramMessage,
     TelegramPlace,
     TelegramPress,
@@ -116,6 +117,9 @@ class PrivateDesk:
                 return await self._pressed(await _seat(desk, *known), event)
             case TelegramMessage(is_edited=True):
                 return await self._edited(await _seat(desk, *known), event)
+            case TelegramMembership(is_member=False):  # blocked: nothing that is offered would reach them
+                await staff.set_online(desk.connection, known[0].id, online=False)
+                return False
             case _:
                 return False
 
@@ -192,6 +196,9 @@ class PrivateDesk:
 
     async def _written(self, seat: Seat, message: TelegramMessage) -> None:
         conversation_id = seat.talking_in
+        if message.answers is not None:
+            meant = await staff.copied_from(seat.connection, message.place.chat_id, message.answers)
+            conversation_id = meant or conversation_id
         if conversation_id is None:
             await seat.to_nobody()
             return

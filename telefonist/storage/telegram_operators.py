@@ -83,6 +83,15 @@ LEFT JOIN telegram_messages t ON t.message_id = d.id AND t.kind = 'sent'
 WHERE d.id = :copy
 """)
 
+COPIED = text("""
+INSERT INTO operator_copies (id, conversation_id) VALUES (:copy, :conversation) ON CONFLICT DO NOTHING
+""")
+
+COPIED_FROM = text("""
+SELECT c.conversation_id FROM telegram_messages t JOIN operator_copies c ON c.id = t.message_id
+WHERE t.chat_id = :chat AND t.telegram_id = :telegram AND t.kind = 'sent'
+""")
+
 IN_TURN = text("SELECT pg_advisory_xact_lock(hashtext('operators decline one after the other'))")
 
 
@@ -185,6 +194,17 @@ async def sent_as(connection: AsyncConnection, conversation_id: UUID, message_id
     values = {"conversation": conversation_id, "message": message_id}
     row = (await connection.execute(SENT_AS, values)).one_or_none()
     return None if row is None else (row.chat_id, row.telegram_id)
+
+
+async def copied(connection: AsyncConnection, copy_id: UUID, conversation_id: UUID) -> None:
+    """Remember from which conversation an operator was shown a message."""
+    await connection.execute(COPIED, {"copy": copy_id, "conversation": conversation_id})
+
+
+async def copied_from(connection: AsyncConnection, chat_id: int, telegram_id: int) -> UUID | None:
+    """Tell from which conversation a message in an operator's chat was copied; None for any other."""
+    found: UUID | None = await connection.scalar(COPIED_FROM, {"chat": chat_id, "telegram": telegram_id})
+    return found
 
 
 async def copy_of(connection: AsyncConnection, conversation_id: UUID, message_id: UUID, copy_id: UUID) -> Copy | None:

@@ -225,6 +225,39 @@ async def test_an_operator_with_two_conversations_switches_between_them(service:
     assert not any("Борису" in text or "Кому" in text for text in anna.texts)
 
 
+async def test_a_reply_to_what_a_user_wrote_goes_to_that_user(service: Service) -> None:
+    olga = await operator(service, "Ольга")
+    anna, boris = service.telegram.person("Анна"), service.telegram.person("Борис")
+    await talking(service, olga, anna)
+    await anna.writes("Это Анна")
+    shown = await olga.reads_text("Анна: Это Анна")
+    await until(lambda: known(service, olga, shown))
+    await talking(service, olga, boris)
+    await olga.writes("Вам, Анна", answering=shown)
+    await anna.reads_text("Вам, Анна")
+    await olga.writes("Вам, Борис")
+    await boris.reads_text("Вам, Борис")
+    assert not any("Вам, Анна" in text for text in boris.texts)
+
+
+async def test_an_operator_alone_is_shown_a_conversation_once_and_may_think_again(service: Service) -> None:
+    olga, anna = await operator(service, "Ольга"), service.telegram.person("Анна")
+    await anna.writes("Позовите оператора")
+    card = await olga.reads_text("Анна ждёт человека")
+    await olga.presses(card, "Отказаться")
+    await olga.reads_text("предложим другим")
+    await olga.presses(card, "Взять")
+    await olga.reads_text("Разговор у вас: Анна")
+    assert sum("ждёт человека" in text for text in olga.texts) == 1
+    await service.telegram.wait_until(lambda: "reply_markup" not in olga.screen[0], what="the buttons' going")
+
+
+async def test_an_operator_who_blocks_the_bot_is_away(service: Service) -> None:
+    olga = await operator(service, "Ольга")
+    await olga.blocks_the_bot()
+    await until(lambda: service.exchange.rows("SELECT 1 FROM operators WHERE NOT online"))
+
+
 async def test_an_update_of_an_operators_that_comes_twice_says_it_once(service: Service) -> None:
     olga, anna = await operator(service, "Ольга"), service.telegram.person("Анна")
     await talking(service, olga, anna)

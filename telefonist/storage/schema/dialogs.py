@@ -102,6 +102,14 @@ handoff_cards = Table(
     Column("operator_id", Uuid, primary_key=True),
 )
 
+operator_copies = Table(
+    "operator_copies",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("conversation_id", Uuid, nullable=False),
+    moment("created_at", now=True),
+)
+
 handoff_decisions = Table(
     "handoff_decisions",
     metadata,

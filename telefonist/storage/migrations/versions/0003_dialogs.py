@@ -69,6 +69,11 @@ CREATE TABLE handoff_cards (
     operator_id uuid NOT NULL,
     PRIMARY KEY (handoff_id, operator_id)
 );
+CREATE TABLE operator_copies (
+    id uuid PRIMARY KEY,
+    conversation_id uuid NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
 CREATE TABLE handoff_decisions (
     id uuid PRIMARY KEY,
     conversation_id uuid NOT NULL,
@@ -140,6 +145,7 @@ def downgrade() -> None:
         "telegram_chats",
         "telegram_users",
         "handoff_decisions",
+        "operator_copies",
         "handoff_cards",
         "handoffs",
         "dialogs",
