@@ -150,7 +150,11 @@ class Handoffs:
         summary = await summarise(history, language)
         if summary:
             await self.handoffs.summarise(handoff.id, summary)
-            await self._events.publish(dialog_topic(handoff.conversation_id), NoticeKind.WAITING.value)
+            async with self.desk() as desk:
+                await dialogs.enter(desk.connection, handoff.conversation_id)
+                dialog = await dialogs.get(desk.connection, handoff.conversation_id)
+                if dialog.handoff_id == handoff.id:
+                    await desk.notice(NoticeKind.SUMMARISED, dialog, dialog.operator_id)
 
 
 @contextmanager

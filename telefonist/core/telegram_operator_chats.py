@@ -5,9 +5,10 @@ shown: nothing is lost on the way, and nothing comes twice.
 """
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID, uuid5
 
-from telefonist.channels.telegram_messages import Buttons, call, messages
+from telefonist.channels.telegram_messages import Buttons, call, keyboard, messages
 from telefonist.channels.telegram_text import Formatted, split
 from telefonist.core.handoff import Handoffs
 from telefonist.core.summaries import LAST_MESSAGES, excerpt
@@ -37,6 +38,9 @@ PICK = "op-pick"
 DECLINE = "op-pass"
 SWITCH = "op-talk"
 
+LONGEST_SUMMARY = 3000
+"""Characters of a summary on a card, which is one message."""
+
 LONGEST_BUTTON = 60
 """Characters of a button's text."""
 
@@ -58,10 +62,12 @@ class PrivateChat:
         here = TelegramPlace.of(self.place.callback_url)
         await self.send(messages(message_id or new_id(), here, Formatted(text), buttons))
 
-    async def change(self, telegram_id: int, text: str) -> None:
-        """Put other words in the place of what they were told."""
-        here = TelegramPlace.of(self.place.callback_url)
-        await self.send([call(new_id(), here, "editMessageText", {"message_id": telegram_id, "text": text})])
+    async def change(self, telegram_id: int, text: str, buttons: Buttons = ()) -> None:
+        """Put other words, and other buttons, in the place of what they were told."""
+        params: dict[str, Any] = {"message_id": telegram_id, "text": text}
+        if buttons:
+            params["reply_markup"] = keyboard(buttons)
+        await self.send([call(new_id(), TelegramPlace.of(self.place.callback_url), "editMessageText", params)])
 
     async def copy(self, chat_id: int, telegram_id: int) -> None:
         """Show them a message of another chat, whatever is in it."""
@@ -98,6 +104,8 @@ class OperatorChats:
                 await self._passed(connection, notice, dialog)
             case NoticeKind.RETURNED:
                 await self._returned(connection, notice)
+            case NoticeKind.SUMMARISED:
+                await self._summarised(connection, notice, dialog)
             case NoticeKind.MESSAGE:
                 await show(connection, dialog)
                 if notice.changed is not None:
@@ -112,13 +120,25 @@ class OperatorChats:
         handoff = await staff.handoff(connection, notice.handoff_id)
         if handoff is None:
             return
-        await chat.say(
-            "operator_card",
-            _card_buttons(notice.conversation_id, chat.language),
-            title=await staff.title_of(connection, notice.conversation_id),
-            reason=_why(handoff, chat.language),
-            summary=handoff.summary or "",
-        )
+        title = await staff.title_of(connection, notice.conversation_id)
+        buttons = _card_buttons(notice.conversation_id, chat.language)
+        card_id = _copy_id(handoff.id, chat.operator.id)
+        await chat.tell(_card(handoff, title, chat.language), buttons, message_id=card_id)
+
+    async def _summarised(self, connection: Transaction, notice: Notice, dialog: Dialog) -> None:
+        """Put the summary into the cards that were shown, while somebody has use for it."""
+        handoff = None if notice.handoff_id is None else await staff.handoff(connection, notice.handoff_id)
+        if handoff is None or dialog.owner is Owner.BOT:
+            return
+        title = await staff.title_of(connection, notice.conversation_id)
+        for operator_id in await staff.shown_cards(connection, handoff.id):
+            chat = await chat_of(connection, operator_id)
+            telegram_id = await staff.sent_in(connection, _copy_id(handoff.id, operator_id))
+            if chat is None or telegram_id is None or dialog.operator_id not in (None, operator_id):
+                continue
+            is_open = dialog.owner is Owner.WAITING
+            buttons = _card_buttons(notice.conversation_id, chat.language) if is_open else ()
+            await chat.change(telegram_id, _card(handoff, title, chat.language), buttons)
 
     async def _taken(self, connection: Transaction, notice: Notice, dialog: Dialog) -> None:
         handoff = None if notice.handoff_id is None else await staff.handoff(connection, notice.handoff_id)
@@ -237,6 +257,11 @@ def _card_buttons(conversation_id: UUID, language: Language) -> Buttons:
             (render("operator_button_decline", language), f"{DECLINE}:{conversation_id}"),
         ]
     ]
+
+
+def _card(handoff: Handoff, title: str, language: Language) -> str:
+    values = {"title": title, "reason": _why(handoff, language), "summary": (handoff.summary or "")[:LONGEST_SUMMARY]}
+    return render("operator_card", language, values)
 
 
 def _why(handoff: Handoff, language: Language) -> str:

@@ -92,6 +92,10 @@ SELECT c.conversation_id FROM telegram_messages t JOIN operator_copies c ON c.id
 WHERE t.chat_id = :chat AND t.telegram_id = :telegram AND t.kind = 'sent'
 """)
 
+CARDS = text("SELECT operator_id FROM handoff_cards WHERE handoff_id = :handoff ORDER BY operator_id")
+
+SENT_IN = text("SELECT telegram_id FROM telegram_messages WHERE message_id = :message AND kind = 'sent'")
+
 IN_TURN = text("SELECT pg_advisory_xact_lock(hashtext('operators decline one after the other'))")
 
 
@@ -173,6 +177,18 @@ async def first_card(connection: AsyncConnection, handoff_id: UUID, operator_id:
     """Tell whether an operator sees this handoff for the first time; the second time they are not."""
     values = {"handoff": handoff_id, "operator": operator_id}
     return (await connection.execute(CARD, values)).rowcount > 0
+
+
+async def shown_cards(connection: AsyncConnection, handoff_id: UUID) -> Sequence[UUID]:
+    """List the operators who were shown a handoff's card."""
+    rows = await connection.execute(CARDS, {"handoff": handoff_id})
+    return list(rows.scalars())
+
+
+async def sent_in(connection: AsyncConnection, message_id: UUID) -> int | None:
+    """Say as which message of its chat something went out; None where it did not, or not yet."""
+    found: int | None = await connection.scalar(SENT_IN, {"message": message_id})
+    return found
 
 
 async def shown_so_far(connection: AsyncConnection, conversation_id: UUID) -> None:

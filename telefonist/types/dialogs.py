@@ -164,6 +164,8 @@ class NoticeKind(StrEnum):
     """Another operator has it now."""
     RETURNED = "returned"
     """The bot answers again."""
+    SUMMARISED = "summarised"
+    """A model has put in short what led to the handoff."""
     MESSAGE = "message"
     """The user, an operator or a note: something was written."""
 

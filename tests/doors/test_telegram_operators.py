@@ -1,7 +1,7 @@
 """Operators who work in their private chat with the bot, and the people they talk to."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -10,6 +10,7 @@ import pytest
 
 from telefonist.core import handoff_policy, operator_invites
 from telefonist.core.handoff import Handoffs
+from telefonist.types import HistoryMessage, Language
 from tests.core import people
 from tests.doors.conftest import Serve
 from tests.doors.telegram_service import Service, open_service
@@ -77,6 +78,7 @@ async def until_sent(service: Service, words: str) -> None:
 
 
 async def test_the_whole_story_a_bot_a_person_and_the_bot_again(service: Service) -> None:
+    service.exchange.house.handoffs.summarise = None
     olga, anna = service.telegram.person("Ольга"), service.telegram.person("Анна")
     await olga.writes(f"/start {await invite(service)}")
     await olga.reads_text("Вы теперь оператор")
@@ -120,6 +122,25 @@ async def test_the_whole_story_a_bot_a_person_and_the_bot_again(service: Service
     assert [text for text in olga.texts if text.startswith("Анна: ")] == ["Анна: Где мой заказ?", "Анна: Номер 17"]
     assert len(service.upstream.requests) == asked + 1
     assert ("assistant", "Завтра у вас") in service.asked()
+
+
+async def test_a_card_shows_the_summary_as_soon_as_the_model_has_written_it(service: Service) -> None:
+    olga, anna = await operator(service, "Ольга"), service.telegram.person("Анна")
+    written = asyncio.Event()
+
+    async def summarise(history: Sequence[HistoryMessage], language: Language) -> str:
+        await written.wait()
+        return "Хочет вернуть заказ."
+
+    service.exchange.house.handoffs.summarise = summarise
+    await anna.writes("Позовите оператора")
+    card = await olga.reads_text("Пользователь: Позовите оператора")
+    await until(lambda: known(service, olga, card))
+    written.set()
+    card = await olga.reads_text("Хочет вернуть заказ.")
+    await olga.presses(card, "Взять")
+    await olga.reads_text("Разговор у вас: Анна")
+    assert sum("ждёт человека" in text for text in olga.texts) == 1
 
 
 async def test_who_presses_too_late_is_told_who_has_it(service: Service) -> None:
