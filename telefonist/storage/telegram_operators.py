@@ -134,7 +134,9 @@ async def dialogs_behind(database: Database) -> Sequence[UUID]:
 
 async def by_telegram(connection: AsyncConnection, telegram_id: int) -> tuple[Operator, UUID | None] | None:
     """Give the operator that a Telegram user is, and the conversation that they write to; None for anybody else."""
-    return await _find(connection, telegram_id=telegram_id)
+    known = select(operators).where(operators.c.telegram_id == telegram_id, operators.c.disabled_at.is_(None))
+    row = (await connection.execute(known)).one_or_none()
+    return None if row is None else (operator_of(row), row.talking_in)
 
 
 async def by_id(connection: AsyncConnection, operator_id: UUID) -> Operator | None:
@@ -250,9 +252,3 @@ async def set_online(connection: AsyncConnection, operator_id: UUID, *, online: 
 async def decline_in_turn(connection: AsyncConnection) -> None:
     """Wait for others who decline: two of them, each told of the other's, would wait for one another."""
     await connection.execute(IN_TURN)
-
-
-async def _find(connection: AsyncConnection, *, telegram_id: int) -> tuple[Operator, UUID | None] | None:
-    known = select(operators).where(operators.c.telegram_id == telegram_id, operators.c.disabled_at.is_(None))
-    row = (await connection.execute(known)).one_or_none()
-    return None if row is None else (operator_of(row), row.talking_in)

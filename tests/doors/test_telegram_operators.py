@@ -381,6 +381,41 @@ async def test_an_invite_is_good_once_and_only_in_private(service: Service) -> N
     assert await column(service, "SELECT name FROM operators") == ["Ольга"]
 
 
+async def test_an_operator_with_the_right_invites_another(service: Service) -> None:
+    olga, ivan = service.telegram.person("Ольга"), service.telegram.person("Иван")
+    await olga.writes(f"/start {await invite(service, may_invite=True)}")
+    await olga.writes("/invite")
+    told = await olga.reads_text("Приглашение для одного человека")
+    await ivan.writes(told["text"].splitlines()[-1])
+    await ivan.reads_text("Вы теперь оператор")
+    await ivan.writes("/invite")
+    await ivan.reads_text("Приглашать операторов вам не разрешено")
+
+
+async def test_a_conversation_is_handed_on_to_another_operator_in_telegram(service: Service) -> None:
+    olga, ivan = await operator(service, "Ольга"), await operator(service, "Иван", online=False)
+    anna, handoffs = service.telegram.person("Анна"), service.exchange.house.handoffs
+    await talking(service, olga, anna)
+    await olga.writes("Передам коллеге")
+    await anna.reads_text("Передам коллеге")
+    first, second = [await handoffs.staff.of_telegram(person.id) for person in (olga, ivan)]
+    assert first is not None
+    assert second is not None
+    ((conversation,),) = await service.exchange.rows("SELECT conversation_id FROM dialogs")
+    async with handoffs.desk() as desk:
+        await desk.pass_on(conversation, first, second)
+    card = await ivan.reads_text("Вам передан разговор: Анна")
+    assert "Оператор: Передам коллеге" in card["text"]
+    await olga.reads_text("Разговор с Анна передан: Иван")
+    await olga.writes("Ещё кое-что")
+    await olga.reads_text("Это никому не ушло")
+    await anna.writes("Кто теперь?")
+    await ivan.reads_text("Анна: Кто теперь?")
+    await ivan.writes("Теперь я")
+    await anna.reads_text("Теперь я")
+    assert not any("Ещё кое-что" in text for text in anna.texts)
+
+
 async def test_a_guesser_has_five_tries(service: Service) -> None:
     eve = service.telegram.person("Ева")
     for number in range(6):
