@@ -70,6 +70,8 @@ def with_database(dsn: str, name: str) -> str:
 
 
 async def _make_template(dsn: str) -> None:
+    await _command(dsn, "ALTER SYSTEM SET fsync = off")  # these databases end with the session
+    await _command(dsn, "SELECT pg_reload_conf()")
     await _command(dsn, f"CREATE DATABASE {TEMPLATE}")
     database = Database(with_database(dsn, TEMPLATE))
     await migrate(database)

@@ -69,7 +69,7 @@ def read_parameters(body: bytes, content_type: str) -> dict[str, Any]:
 def integer(parameters: Mapping[str, Any], name: str, default: int | None = None) -> int:
     value = parameters.get(name, default)
     try:
-        return int(value)  # type: ignore[arg-type]
+        return int(value)
     except (TypeError, ValueError):
         raise bad_request(f"{name} is missing or not a number") from None
 
