@@ -8,6 +8,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+import structlog
 
 from telefonist.storage.database import Database
 from telefonist.storage.embedded import EmbeddedPostgres
@@ -15,6 +16,18 @@ from telefonist.storage.migrate import migrate
 from telefonist.types import new_id
 
 TEMPLATE = "migrated"
+
+
+def log_plainly() -> None:
+    """Log as structlog does where nobody told it how, but without drawing tracebacks, which takes seconds."""
+    structlog.reset_defaults()
+    *processors, renderer = structlog.get_config()["processors"]
+    assert isinstance(renderer, structlog.dev.ConsoleRenderer)
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*processors, plain])
+
+
+log_plainly()
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,9 @@ from typing import Any
 
 import asyncpg
 import pytest
-import structlog
 
 from telefonist.logs import configure_logging, get_logger, log_context, message_text, redact
+from tests.conftest import log_plainly
 
 BOT_TOKEN = "123456789:AAF-aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
@@ -23,7 +23,7 @@ def logging_is_put_back() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     yield
-    structlog.reset_defaults()
+    log_plainly()
     root.handlers = handlers
     root.setLevel(level)
     logging.getLogger("uvicorn.access").propagate = True

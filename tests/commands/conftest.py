@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from telefonist.settings import Settings, load_settings
+from tests.conftest import log_plainly
 
 MODELS = """
 providers = [{ name = "inhouse", base_url = "https://llm.example/v1" }]
@@ -37,7 +37,7 @@ def _logging_as_it_was() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     yield
-    structlog.reset_defaults()
+    log_plainly()
     root.handlers = handlers
     root.setLevel(level)
 

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 import httpx
 import pytest
-import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
@@ -20,6 +19,7 @@ from telefonist.app import open_house
 from telefonist.logs import configure_logging
 from telefonist.settings import load_settings
 from telefonist.web import build_web
+from tests.conftest import log_plainly
 
 
 class Serve(Protocol):
@@ -95,7 +95,7 @@ def log_lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], list[
     handlers, level = root.handlers, root.level
     configure_logging("info", "json")
     yield lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    structlog.reset_defaults()
+    log_plainly()
     root.handlers = handlers
     root.setLevel(level)
 
