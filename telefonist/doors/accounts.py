@@ -13,7 +13,7 @@ from telefonist.core.logins import Logins
 from telefonist.core.passwords import LONGEST, SHORTEST
 from telefonist.doors.auth import NEEDS_ACCOUNT, NEEDS_LOGIN, Authentication
 from telefonist.doors.private_bodies import described, read_form, read_json
-from telefonist.doors.refusals import OF_ANY_BODY, refusals
+from telefonist.doors.refusals import AWAY, OF_ANY_BODY, refusals
 from telefonist.errors import (
     AccessDenied,
     AuthenticationRequired,
@@ -84,7 +84,6 @@ class ProfileDocument(BaseModel):
     created_at: datetime
 
 
-AWAY = Unavailable(seconds=2)
 BUSY = Unavailable("passwords_busy", seconds=2)
 TOO_OFTEN = RateLimited(limit="10 per 15 minutes", seconds=540)
 NO_LOGIN = (AuthenticationRequired("login_required"), CredentialsRefused(), AccessDenied("login_not_a_key"))

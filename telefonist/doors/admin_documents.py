@@ -9,8 +9,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic_core import PydanticCustomError
 
 from telefonist.doors.credits import Amount, Credits, PriceInput
-from telefonist.doors.refusals import Responses, refusals
-from telefonist.errors import AccessDenied, AuthenticationRequired, CredentialsRefused, TelefonistError, Unavailable
+from telefonist.doors.refusals import AWAY, Responses, refusals
+from telefonist.errors import AccessDenied, AuthenticationRequired, CredentialsRefused, TelefonistError
 from telefonist.storage.users import User
 from telefonist.types import AccountRole, AuditEntry, Price
 
@@ -144,7 +144,7 @@ def admin_refusals(*errors: TelefonistError) -> Responses:
         AccessDenied("admin_required"),
         AccessDenied("login_not_a_key"),
         *errors,
-        Unavailable(seconds=2),
+        AWAY,
     )
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from telefonist.doors.auth import NEEDS_ACCOUNT, Authentication
 from telefonist.doors.credits import Credits, json_response
-from telefonist.doors.refusals import WRONG_LIMIT, refusals
+from telefonist.doors.refusals import AWAY, WRONG_LIMIT, refusals
 from telefonist.doors.usage_reports import (
     USAGE_RESPONSE,
     WRONG_PERIOD,
@@ -19,7 +19,7 @@ from telefonist.doors.usage_reports import (
     period,
     usage_response,
 )
-from telefonist.errors import AuthenticationRequired, CredentialsRefused, Unavailable
+from telefonist.errors import AuthenticationRequired, CredentialsRefused
 from telefonist.storage.ledger import Ledger
 from telefonist.storage.usage import UsageReports
 from telefonist.types import LedgerKind
@@ -63,7 +63,6 @@ class LedgerPage(BaseModel):
 
 NOBODY = AuthenticationRequired("account_needed")
 REFUSED = CredentialsRefused()
-AWAY = Unavailable(seconds=2)
 
 
 def router(authentication: Authentication, ledger: Ledger, reports: UsageReports) -> APIRouter:

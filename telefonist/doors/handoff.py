@@ -10,7 +10,7 @@ from telefonist.core.handoff import Handoffs
 from telefonist.doors.admin_documents import OneLine
 from telefonist.doors.auth import MAY_BE_ANONYMOUS, NEEDS_ACCOUNT, Authentication
 from telefonist.doors.operator_documents import HandoffDocument, handoff_document
-from telefonist.doors.refusals import OF_ANY_BODY, UNREADABLE, refusals
+from telefonist.doors.refusals import AWAY, OF_ANY_BODY, UNREADABLE, refusals
 from telefonist.errors import (
     AuthenticationRequired,
     Conflict,
@@ -19,7 +19,6 @@ from telefonist.errors import (
     InvalidInput,
     NotFound,
     RateLimited,
-    Unavailable,
 )
 from telefonist.memory.base import RateLimiter, enforce
 from telefonist.types import HandoffEnd, HandoffReason, Owner
@@ -55,7 +54,7 @@ REFUSALS = refusals(
     A_CONVERSATION,
     InvalidInput([FieldProblem("string_too_long", ("body", "reason"), "String should have at most 500 characters")]),
     RateLimited(limit="5/minute", seconds=12),
-    Unavailable(seconds=2),
+    AWAY,
 )
 
 ConversationId = Annotated[str, Path(description="As the client named it.", examples=["first"])]

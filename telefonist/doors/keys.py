@@ -10,10 +10,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from telefonist.core.api_keys import ApiKeys
 from telefonist.core.webhook_secrets import WebhookSecrets
-from telefonist.doors.accounts import AWAY, NO_LOGIN
+from telefonist.doors.accounts import NO_LOGIN
 from telefonist.doors.auth import NEEDS_LOGIN, Authentication
 from telefonist.doors.credits import Budget, Credits, json_response
-from telefonist.doors.refusals import OF_ANY_BODY, UNREADABLE, refusals
+from telefonist.doors.refusals import AWAY, OF_ANY_BODY, UNREADABLE, refusals
 from telefonist.errors import AccessDenied, Conflict, FieldProblem, InvalidInput, NotFound, RateLimited
 from telefonist.memory.base import RateLimiter, enforce
 from telefonist.types import ApiKey, KeyTerms, utc_now

@@ -24,7 +24,7 @@ from telefonist.doors.thin import Endpoint
 from telefonist.errors import AccessDenied, FieldProblem, InvalidInput
 from telefonist.types import Caller, Door, Json, Model, format_credits
 
-SERVICE_STARTED = 1_700_000_000
+MODELS_CREATED = 1_700_000_000
 """What ``created`` of a model says, which clients want to be there: the upstreams' own dates are not known."""
 
 
@@ -101,7 +101,7 @@ class OpenAIDoor:
         return {
             "id": model.name,
             "object": "model",
-            "created": SERVICE_STARTED,
+            "created": MODELS_CREATED,
             "owned_by": model.provider,
             "kind": model.kind,
             "context_window": model.context_window,

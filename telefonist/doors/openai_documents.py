@@ -6,7 +6,7 @@ from typing import Any
 
 from telefonist.doors.auth import MAY_BE_ANONYMOUS
 from telefonist.doors.openai_errors import error_body, status_of
-from telefonist.doors.refusals import RETRY_AFTER
+from telefonist.doors.refusals import AWAY, RETRY_AFTER
 from telefonist.errors import (
     AccessDenied,
     AuthenticationRequired,
@@ -21,7 +21,6 @@ from telefonist.errors import (
     ProviderTimeout,
     RateLimited,
     TelefonistError,
-    Unavailable,
 )
 
 Route = Mapping[str, Any]
@@ -190,7 +189,7 @@ _COMPLETION = {
 _COMMON: tuple[TelefonistError, ...] = (
     AuthenticationRequired(why="why_anonymous_off"),
     CredentialsRefused(),
-    Unavailable(seconds=2),
+    AWAY,
 )
 
 _GENERATING: tuple[TelefonistError, ...] = (

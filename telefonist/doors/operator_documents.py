@@ -7,8 +7,8 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from telefonist.doors.refusals import Responses, refusals
-from telefonist.errors import AccessDenied, AuthenticationRequired, CredentialsRefused, TelefonistError, Unavailable
+from telefonist.doors.refusals import AWAY, Responses, refusals
+from telefonist.errors import AccessDenied, AuthenticationRequired, CredentialsRefused, TelefonistError
 from telefonist.types import DialogCard, DialogMessage, Handoff, HandoffEnd, HandoffReason, Language, Owner, Role
 
 LONGEST_TEXT = 20_000
@@ -157,7 +157,7 @@ def operator_refusals(*errors: TelefonistError) -> Responses:
         CredentialsRefused(),
         AccessDenied("operator_required"),
         *errors,
-        Unavailable(seconds=2),
+        AWAY,
     )
 
 

@@ -7,12 +7,15 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from telefonist import texts
-from telefonist.errors import BodyTimeout, FieldProblem, InvalidInput, PayloadTooLarge, TelefonistError
+from telefonist.errors import BodyTimeout, FieldProblem, InvalidInput, PayloadTooLarge, TelefonistError, Unavailable
 
 Responses = dict[int | str, dict[str, Any]]
 
 OF_ANY_BODY = (BodyTimeout(seconds="30"), PayloadTooLarge(limit=1048576))
 """What every route with a body may answer before it has seen the whole of it."""
+
+AWAY = Unavailable(seconds=2)
+"""While the database is away, or behind."""
 
 WRONG_LIMIT = InvalidInput(
     [FieldProblem("greater_than_equal", ("query", "limit"), "Input should be greater than or equal to 1", "0")]

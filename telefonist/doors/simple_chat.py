@@ -20,7 +20,7 @@ from telefonist.doors.answer_headers import answer_headers
 from telefonist.doors.auth import MAY_BE_ANONYMOUS, NEEDS_ACCOUNT, Authentication
 from telefonist.doors.client_watch import ClientWatch
 from telefonist.doors.public_bodies import read_body
-from telefonist.doors.refusals import OF_ANY_BODY, refusals
+from telefonist.doors.refusals import AWAY, OF_ANY_BODY, refusals
 from telefonist.errors import (
     AccessDenied,
     AuthenticationRequired,
@@ -196,7 +196,7 @@ def _responses(model: str, system_prompt: str, missing: TelefonistError) -> dict
             InvalidInput([FieldProblem("missing", ("body", "messages"), "Field required", {"model": model})]),
             RateLimited(limit="60/minute", seconds=12),
             ProviderFailed("chatgpt", status=500, reason="overloaded"),
-            Unavailable(seconds=2),
+            AWAY,
             missing,
             ProviderTimeout("chatgpt", phase="headers", seconds=120),
         ),

@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict
 
 from telefonist.channels.telegram_updates import place_of
 from telefonist.doors.public_bodies import read_body
-from telefonist.doors.refusals import OF_ANY_BODY, refusals
-from telefonist.errors import AccessDenied, FieldProblem, InvalidInput, Unavailable
+from telefonist.doors.refusals import AWAY, OF_ANY_BODY, refusals
+from telefonist.errors import AccessDenied, FieldProblem, InvalidInput
 from telefonist.storage.telegram import TelegramUpdates
 
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105  the name of a header
@@ -34,7 +34,7 @@ def router(updates: TelegramUpdates, secret: str | None) -> APIRouter:
             AccessDenied("telegram_secret_refused"),
             *OF_ANY_BODY,
             InvalidInput([FieldProblem("missing", ("body", "update_id"), "Field required", {})]),
-            Unavailable(seconds=2),
+            AWAY,
         ),
         openapi_extra=REQUEST,
         summary="Take an update from Telegram",

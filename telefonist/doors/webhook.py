@@ -21,7 +21,7 @@ from telefonist.channels.callback_url import check_callback_url
 from telefonist.core.tasks import WebhookTasks
 from telefonist.doors.auth import MAY_BE_ANONYMOUS, NEEDS_ACCOUNT, Authentication
 from telefonist.doors.public_bodies import read_body
-from telefonist.doors.refusals import OF_ANY_BODY, Responses, refusals
+from telefonist.doors.refusals import AWAY, OF_ANY_BODY, Responses, refusals
 from telefonist.doors.task_views import AcceptedView, TaskDocument, TaskList, task_document
 from telefonist.doors.thin import Endpoint
 from telefonist.errors import (
@@ -33,7 +33,6 @@ from telefonist.errors import (
     InvalidInput,
     NotFound,
     RateLimited,
-    Unavailable,
 )
 from telefonist.memory.base import RateLimiter, enforce
 from telefonist.types import NewTask
@@ -230,7 +229,6 @@ REQUEST_BODY = {
 }
 
 A_TASK = "01980c2e-6d3c-7f1e-9a55-0d8f4a1b2c3d"
-AWAY = Unavailable(seconds=2)
 NO_STRANGERS = AuthenticationRequired(why="why_anonymous_off")
 
 ACCEPTED: Responses = {

@@ -3,12 +3,12 @@
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from telefonist.types import HandoffEnd
 from tests.core.handoff_stage import Stage
+from tests.core.state_machines import drive
 
 workers = st.integers(0, 1)
 operators = st.integers(0, 1)
@@ -92,30 +92,12 @@ def stage(dsn: str) -> Iterator[Stage]:
     stage.close()
 
 
-def drive(stage: Stage, *, examples: int, length: int) -> None:
-    class Staged(HandoffMachine):
-        def __init__(self) -> None:
-            super().__init__(stage)
-
-    run_state_machine_as_test(
-        Staged,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=length,
-            deadline=None,
-            report_multiple_bugs=False,
-            phases=tuple(phase for phase in Phase if phase is not Phase.explain),
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
-
-
 @pytest.mark.timeout(600)
 def test_nobody_speaks_out_of_turn_and_nothing_is_lost_or_doubled(stage: Stage) -> None:
-    drive(stage, examples=30, length=30)
+    drive(HandoffMachine, stage, examples=30, length=30)
 
 
 @pytest.mark.deep
 @pytest.mark.timeout(3600)
 def test_nobody_speaks_out_of_turn_in_a_long_run_either(stage: Stage) -> None:
-    drive(stage, examples=300, length=80)
+    drive(HandoffMachine, stage, examples=300, length=80)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import pytest
-from hypothesis import HealthCheck, Phase, note, settings
+from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -17,7 +17,6 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from telefonist.types import DeliveryState, Lease, Side, TaskState
@@ -25,6 +24,7 @@ from tests.core import mailbox_steps as steps
 from tests.core.mailbox_model import HOUR, SIDES, Conversation, Model, Request, agree
 from tests.core.mailbox_stage import Process, Stage, Work
 from tests.core.mailbox_steps import HOSTS, STATUS, Step
+from tests.core.state_machines import drive
 
 T = TypeVar("T")
 
@@ -324,30 +324,12 @@ def stage(dsn: str) -> Iterator[Stage]:
     stage.close()
 
 
-def drive(stage: Stage, examples: int, length: int) -> None:
-    class Staged(MailboxMachine):
-        def __init__(self) -> None:
-            super().__init__(stage)
-
-    run_state_machine_as_test(
-        Staged,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=length,
-            deadline=None,
-            report_multiple_bugs=False,
-            phases=tuple(phase for phase in Phase if phase is not Phase.explain),
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
-
-
 @pytest.mark.timeout(900)
 def test_whatever_happens_nothing_is_lost_or_doubled_and_every_order_is_kept(stage: Stage) -> None:
-    drive(stage, examples=60, length=40)
+    drive(MailboxMachine, stage, examples=60, length=40)
 
 
 @pytest.mark.deep
 @pytest.mark.timeout(3600)
 def test_nothing_is_lost_in_a_long_run_either(stage: Stage) -> None:
-    drive(stage, examples=300, length=100)
+    drive(MailboxMachine, stage, examples=300, length=100)

@@ -70,7 +70,7 @@ class Upstream:
         return Embeddings({}, Usage(1))
 
     async def aclose(self) -> None:
-        raise NotImplementedError
+        """Nothing to let go."""
 
     async def _meet(self, model: str) -> None:
         self.asked.append(model)
